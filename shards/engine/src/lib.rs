@@ -1,1 +1,32 @@
-//! engine
+//! One shard as a deterministic state machine: `step(input) → effects`.
+//!
+//! A shard is the home of some users (their balances, their orders' states, their history) and owns
+//! the books of some symbols. It speaks to the other shards in messages that are applied exactly
+//! once, in order. Promises: same inputs, same state, same effects, byte for byte; nothing panics on
+//! any input that passed the types; every reply, event and message is handed to the caller, who must
+//! hold it until the input is durable. The crate is pure: no I/O, clock, randomness, threads or
+//! async, and nothing iterates a hash map.
+
+mod command;
+mod effect;
+mod message;
+mod query;
+mod registry;
+mod reply;
+
+pub use command::{
+    CANCEL_ALL_LIMIT, Command, Input, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES,
+    NewSymbol, OrderRef, Place, REGISTRAR, Transfer,
+};
+pub use effect::{Effects, Event};
+pub use message::{Answer, AssetTotals, Fill, Message, PeerBatch, Submit, Ticket};
+pub use query::{MAX_ROWS, OrderFilter, Query};
+pub use registry::{MAX_ASSETS, MAX_SYMBOLS, Registry, SymbolEntry};
+pub use reply::{
+    AssetProof, BalanceView, EngineStatus, OrderView, Origin, Refusal, Reply, TapeEntry, TradeView,
+};
+
+/// How far a trade must be from the published reference price, in parts per million, for the
+/// reference to move there and be told to every shard. Small against any useful price band, large
+/// enough that a quiet market tells nobody anything.
+pub const REFERENCE_STEP_PPM: u32 = 1_000;

@@ -1,0 +1,193 @@
+//! What goes into a shard: commands of clients and administrators, batches of messages from peers.
+//!
+//! These are the journal's records. Everything that can change a shard's state is one of these, and
+//! replaying them in order rebuilds the state.
+
+use money::{
+    Asset, AssetId, Cid, Lots, OrderId, OrderKind, Placement, Price, SelfTrade, ShardId, Side,
+    SymbolId, SymbolPatch, SymbolSpec, TimeInForce, Units, UserId,
+};
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::message::PeerBatch;
+
+/// One journaled input.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A command that this shard owns.
+    Command(Command),
+    /// Messages from another shard.
+    Peer(PeerBatch),
+}
+
+/// Which order is meant, by its user.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderRef {
+    /// By the id that the exchange gave.
+    Id(OrderId),
+    /// By the id that the client gave.
+    Cid(Cid),
+}
+
+/// A new order. Prices and quantities are in ticks and lots already; the rules are checked by the
+/// user's home shard.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Whose.
+    pub user: UserId,
+    /// Where.
+    pub symbol: SymbolId,
+    /// Which side.
+    pub side: Side,
+    /// LIMIT, MARKET or POST_ONLY.
+    pub kind: OrderKind,
+    /// GTC, IOC or FOK. A MARKET order is IOC or FOK.
+    pub time_in_force: TimeInForce,
+    /// What happens at an own order on the other side.
+    pub self_trade: SelfTrade,
+    /// Answer once matched and settled on both sides, instead of once accepted.
+    pub wait: bool,
+    /// The limit; 0 for MARKET.
+    pub price: Price,
+    /// The quantity; 0 for MARKET by quote budget.
+    pub qty: Lots,
+    /// MARKET by quote budget: quote units to spend or to receive.
+    pub quote_qty: Option<Units>,
+    /// The client's id, unique per user.
+    pub cid: Option<Cid>,
+}
+
+/// A deposit or withdrawal.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Whose balance.
+    pub user: UserId,
+    /// Which asset.
+    pub asset: AssetId,
+    /// How much, above zero.
+    pub amount: Units,
+    /// The operator's own id of this payment, at most [`MAX_REFERENCE_LENGTH_BYTES`]: the same one
+    /// again pays nothing and answers the same.
+    pub reference: String,
+}
+
+/// Longest `ref` of a deposit or withdrawal, in bytes.
+pub const MAX_REFERENCE_LENGTH_BYTES: usize = 64;
+/// Longest name of a user, in bytes.
+pub const MAX_USER_NAME_LENGTH_BYTES: usize = 64;
+/// Orders that one cancel-all command cancels at most, so that no turn is unbounded; the gateway
+/// repeats the command while the answer says there are more.
+pub const CANCEL_ALL_LIMIT: usize = 1_000;
+
+/// A symbol to be defined.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct NewSymbol {
+    /// Steps and rules.
+    pub spec: SymbolSpec,
+    /// The reference price to open with, if any.
+    pub reference: Option<Price>,
+}
+
+/// A command. Each has one owner shard, see [`Command::owner`].
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Places an order.
+    Place(Place),
+    /// Cancels an order.
+    Cancel {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        order: OrderRef,
+    },
+    /// Makes an order smaller, keeping its priority.
+    Reduce {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        order: OrderRef,
+        /// By how much; at or past the remainder it is canceled.
+        by: Lots,
+    },
+    /// Changes an order's price, losing its priority.
+    Move {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        order: OrderRef,
+        /// The new limit.
+        price: Price,
+    },
+    /// Cancels up to [`CANCEL_ALL_LIMIT`] open orders of one user.
+    CancelUser {
+        /// Whose.
+        user: UserId,
+        /// Only of this symbol.
+        symbol: Option<SymbolId>,
+    },
+    /// Cancels up to [`CANCEL_ALL_LIMIT`] open orders of all the users at home on the named shard.
+    CancelShard {
+        /// On which shard.
+        shard: ShardId,
+        /// Only of this symbol.
+        symbol: Option<SymbolId>,
+    },
+    /// Creates a user.
+    CreateUser {
+        /// The id, or `None` for the next free one of `shard`.
+        user: Option<UserId>,
+        /// The shard that picks the id when there is none.
+        shard: ShardId,
+        /// A name for people.
+        name: Option<String>,
+    },
+    /// Freezes or unfreezes a user: a frozen one may cancel and look, nothing else.
+    FreezeUser {
+        /// Who.
+        user: UserId,
+        /// Frozen or not.
+        frozen: bool,
+    },
+    /// Pays in.
+    Deposit(Transfer),
+    /// Pays out of what is available.
+    Withdraw(Transfer),
+    /// Defines an asset on every shard.
+    CreateAsset(Asset),
+    /// Defines a symbol on every shard.
+    CreateSymbol(Box<NewSymbol>),
+    /// Changes a symbol's rules on every shard.
+    UpdateSymbol {
+        /// Which.
+        symbol: SymbolId,
+        /// What changes.
+        patch: Box<SymbolPatch>,
+    },
+    /// Proves conservation per asset at one consistent cut through all shards.
+    Prove,
+}
+
+/// The shard that defines assets and symbols and coordinates cuts.
+pub const REGISTRAR: ShardId = ShardId(0);
+
+impl Command {
+    /// The shard that must journal and apply this command.
+    pub fn owner(&self, placement: Placement) -> ShardId {
+        match self {
+            Command::Place(Place { user, .. })
+            | Command::Cancel { user, .. }
+            | Command::Reduce { user, .. }
+            | Command::Move { user, .. }
+            | Command::CancelUser { user, .. }
+            | Command::FreezeUser { user, .. }
+            | Command::CreateUser { user: Some(user), .. }
+            | Command::Deposit(Transfer { user, .. })
+            | Command::Withdraw(Transfer { user, .. }) => placement.home_of(*user),
+            Command::CancelShard { shard, .. } | Command::CreateUser { shard, .. } => *shard,
+            Command::CreateAsset(_)
+            | Command::CreateSymbol(_)
+            | Command::UpdateSymbol { .. }
+            | Command::Prove => REGISTRAR,
+        }
+    }
+}

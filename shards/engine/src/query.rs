@@ -1,0 +1,117 @@
+//! Questions that change nothing. They are not journaled; their answers still wait until what they
+//! show is durable.
+
+use money::{OrderId, OrderStatus, Placement, ShardId, Side, SymbolId, TradeId, UserId};
+
+use crate::command::OrderRef;
+
+/// Most rows that one answer holds.
+pub const MAX_ROWS: usize = 1_000;
+
+/// Which of a user's orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderFilter {
+    /// Those that may still trade, newest first.
+    Open,
+    /// Ended ones, the one that ended last first.
+    Ended,
+    /// Those of one status.
+    Status(OrderStatus),
+}
+
+/// A question. Each has one owner shard, see [`Query::owner`]. `limit` is cut to [`MAX_ROWS`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// One order of a user.
+    Order {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        order: OrderRef,
+    },
+    /// Orders of a user.
+    Orders {
+        /// Whose.
+        user: UserId,
+        /// Only of this symbol.
+        symbol: Option<SymbolId>,
+        /// Which.
+        filter: OrderFilter,
+        /// Behind this one, in the list's order.
+        before: Option<OrderId>,
+        /// How many.
+        limit: usize,
+    },
+    /// Trades of a user, newest first.
+    Trades {
+        /// Whose.
+        user: UserId,
+        /// Only of this symbol.
+        symbol: Option<SymbolId>,
+        /// Only older than this trade of `symbol`.
+        before: Option<TradeId>,
+        /// How many.
+        limit: usize,
+    },
+    /// Balances of a user.
+    Balances {
+        /// Whose.
+        user: UserId,
+    },
+    /// The best levels of a book.
+    Depth {
+        /// Where.
+        symbol: SymbolId,
+        /// Levels per side.
+        limit: usize,
+    },
+    /// The last trades of a symbol, newest first.
+    PublicTrades {
+        /// Where.
+        symbol: SymbolId,
+        /// How many.
+        limit: usize,
+    },
+    /// Trades of a symbol with both orders, oldest first, for administrators.
+    Tape {
+        /// Where.
+        symbol: SymbolId,
+        /// Only newer than this trade.
+        after: TradeId,
+        /// How many.
+        limit: usize,
+    },
+    /// Resting orders of one side in priority order, for administrators.
+    Book {
+        /// Where.
+        symbol: SymbolId,
+        /// Which side.
+        side: Side,
+        /// Only behind this order; it must rest.
+        after: Option<OrderId>,
+        /// How many.
+        limit: usize,
+    },
+    /// What a shard holds, for administrators.
+    Status {
+        /// Which.
+        shard: ShardId,
+    },
+}
+
+impl Query {
+    /// The shard that can answer.
+    pub fn owner(&self, placement: Placement) -> ShardId {
+        match self {
+            Query::Order { user, .. }
+            | Query::Orders { user, .. }
+            | Query::Trades { user, .. }
+            | Query::Balances { user } => placement.home_of(*user),
+            Query::Depth { symbol, .. }
+            | Query::PublicTrades { symbol, .. }
+            | Query::Tape { symbol, .. }
+            | Query::Book { symbol, .. } => placement.shard_of(*symbol),
+            Query::Status { shard } => *shard,
+        }
+    }
+}
