@@ -7,19 +7,34 @@
 //! hold it until the input is durable. The crate is pure: no I/O, clock, randomness, threads or
 //! async, and nothing iterates a hash map.
 
+mod admin;
 mod command;
+mod cut;
 mod effect;
+mod engine;
+mod history;
+mod home;
+mod market;
 mod message;
+mod orders;
+mod peers;
+mod pending;
 mod query;
 mod registry;
 mod reply;
+mod views;
 
 pub use command::{
     CANCEL_ALL_LIMIT, Command, Input, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES,
     NewSymbol, OrderRef, Place, REGISTRAR, Transfer,
 };
+pub use cut::MAX_CUTS;
 pub use effect::{Effects, Event};
+pub use engine::{Engine, EngineConfig, Step};
+pub use history::{TAPE_ENTRIES, TRADE_HISTORY_ENTRIES};
 pub use message::{Answer, AssetTotals, Fill, Message, PeerBatch, Submit, Ticket};
+pub use orders::ENDED_ORDERS;
+pub use peers::SequenceGap;
 pub use query::{MAX_ROWS, OrderFilter, Query};
 pub use registry::{MAX_ASSETS, MAX_SYMBOLS, Registry, SymbolEntry};
 pub use reply::{

@@ -92,8 +92,10 @@ pub struct Fill {
 /// How the book answered a question about one order.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It rests (placed or moved).
+    /// Placed, it rests.
     Rested,
+    /// Moved, it rests at the new price.
+    Moved,
     /// It has nothing left to do.
     Filled,
     /// It ended by its own terms.

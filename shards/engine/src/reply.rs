@@ -89,6 +89,9 @@ pub enum Refusal {
     /// No ids are left.
     #[error("ids are used up")]
     IdsExhausted,
+    /// As many as allowed at once are under way.
+    #[error("too many of these are under way, try again")]
+    Busy,
     /// `after` names an order that does not rest on that side.
     #[error("after: is not a resting order of this side")]
     CursorGone,

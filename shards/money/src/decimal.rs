@@ -188,7 +188,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_refused_with_a_reason() {
-        for bad in ["", "-", ".", "1.", ".5", "NaN", "Infinity", "1,5", " 1", "1e", "1e+", "0x1", "--1"] {
+        for bad in
+            ["", "-", ".", "1.", ".5", "NaN", "Infinity", "1,5", " 1", "1e", "1e+", "0x1", "--1"]
+        {
             assert_eq!(Decimal::parse(bad), Err(DecimalError::Syntax), "{bad:?}");
         }
         assert_eq!(Decimal::parse("-1"), Err(DecimalError::Negative));

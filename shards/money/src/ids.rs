@@ -81,7 +81,7 @@ impl Placement {
     /// # Panics
     /// When `shards` is out of range: the configuration is checked before this.
     pub fn new(shards: u16) -> Placement {
-        assert!(shards >= 1 && shards <= 1 << SHARD_BITS, "shards out of range: {shards}");
+        assert!((1..=1 << SHARD_BITS).contains(&shards), "shards out of range: {shards}");
         Placement { shards }
     }
 

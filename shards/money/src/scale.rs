@@ -9,14 +9,36 @@ pub type Units = u128;
 
 /// A price: a count of the symbol's ticks.
 #[derive(
-    Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default,
+    Archive,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
 )]
 #[rkyv(derive(Debug))]
 pub struct Price(pub u64);
 
 /// A quantity: a count of the symbol's lots.
 #[derive(
-    Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default,
+    Archive,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
 )]
 #[rkyv(derive(Debug))]
 pub struct Lots(pub u64);
@@ -110,7 +132,9 @@ impl Scale {
         {
             return Some(u128::from(scaled.div_ceil(self.denominator)));
         }
-        Some(product.checked_mul(u128::from(self.numerator))?.div_ceil(u128::from(self.denominator)))
+        Some(
+            product.checked_mul(u128::from(self.numerator))?.div_ceil(u128::from(self.denominator)),
+        )
     }
 
     /// The most lots, up to `most`, whose trade at `price` costs no more than `budget` quote units,
@@ -187,7 +211,10 @@ mod tests {
     #[test]
     fn sizes_beyond_64_bits_are_exact_and_beyond_128_refused() {
         let scale = Scale::new(1, 0, 1, 0, 18).unwrap();
-        assert_eq!(scale.quote_floor(Price(1 << 40), Lots(1 << 20)), Some((1u128 << 60) * 10u128.pow(18)));
+        assert_eq!(
+            scale.quote_floor(Price(1 << 40), Lots(1 << 20)),
+            Some((1u128 << 60) * 10u128.pow(18))
+        );
         assert_eq!(scale.quote_floor(Price(u64::MAX), Lots(u64::MAX)), None);
         assert_eq!(scale.quote_ceil(Price(u64::MAX), Lots(u64::MAX)), None);
     }

@@ -344,12 +344,8 @@ mod tests {
     #[test]
     fn an_order_too_large_to_count_is_refused() {
         let spec = SymbolSpec { quote_decimals: 18, ..future() };
-        let result = spec.rules.check_limit(
-            spec.scale().unwrap(),
-            Price(u64::MAX),
-            Lots(u64::MAX),
-            None,
-        );
+        let result =
+            spec.rules.check_limit(spec.scale().unwrap(), Price(u64::MAX), Lots(u64::MAX), None);
         assert_eq!(result, Err(RuleBreak::Overflow));
     }
 }

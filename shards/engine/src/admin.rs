@@ -1,0 +1,219 @@
+//! Users, payments, assets and symbols.
+
+use ledger::{LedgerError, Payment, PaymentKind};
+use money::{Asset, AssetId, ID_LIMIT, ShardId, SymbolId, SymbolPatch, UserId};
+
+use crate::command::{NewSymbol, Transfer};
+use crate::effect::Effects;
+use crate::engine::{Engine, Step, reply};
+use crate::home::Applied;
+use crate::message::{Message, Ticket};
+use crate::pending::Question;
+use crate::reply::{BalanceView, Origin, Refusal, Reply};
+
+impl Engine {
+    pub(crate) fn create_user(
+        &mut self,
+        user: Option<UserId>,
+        name: Option<String>,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        let shards = u64::from(self.placement.shards());
+        let user = user.unwrap_or(UserId(self.user_count * shards + u64::from(self.here.0)));
+        if user.0 >= ID_LIMIT {
+            return Err(Refusal::IdsExhausted);
+        }
+        self.ledger.create_user(user, name).map_err(|_| Refusal::UserExists)?;
+        self.user_count = self.user_count.max(user.0 / shards + 1);
+        self.mix(user.0);
+        reply(out, origin, || Reply::User(user));
+        Ok(Step::Changed)
+    }
+
+    pub(crate) fn freeze_user(
+        &mut self,
+        user: UserId,
+        frozen: bool,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        let account = self.account(user)?;
+        self.ledger.set_frozen(account, frozen);
+        self.mix(user.0 << 1 | u64::from(frozen));
+        reply(out, origin, || Reply::User(user));
+        Ok(Step::Changed)
+    }
+
+    pub(crate) fn deposit(
+        &mut self,
+        transfer: &Transfer,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        self.transfer(PaymentKind::Deposit, transfer, origin, out)
+    }
+
+    pub(crate) fn withdraw(
+        &mut self,
+        transfer: &Transfer,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        self.transfer(PaymentKind::Withdrawal, transfer, origin, out)
+    }
+
+    fn transfer(
+        &mut self,
+        kind: PaymentKind,
+        transfer: &Transfer,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        let &Transfer { user, asset, amount, ref reference } = transfer;
+        let account = self.account(user)?;
+        self.registry.asset(asset).ok_or(Refusal::UnknownAsset)?;
+        let payment = Payment { kind, asset, amount };
+        if let Some(made) = self.payments.find(user, reference) {
+            if made != payment {
+                return Err(Refusal::ReferenceReused);
+            }
+            let view = self.balance_view(user, asset)?;
+            reply(out, origin, || Reply::Balance(view));
+            return Ok(Step::Unchanged);
+        }
+        if kind == PaymentKind::Withdrawal {
+            if self.ledger.is_frozen(account) {
+                return Err(Refusal::UserFrozen);
+            }
+            // A refusal must not leave an empty balance behind.
+            let avail = self.balance_view(user, asset)?.avail;
+            if avail < amount {
+                return Err(Refusal::InsufficientBalance { asset, needed: amount, avail });
+            }
+        } else if amount > ledger::MAX_TOTAL_UNITS {
+            return Err(Refusal::AmountTooLarge);
+        }
+        let slot = self.ledger.slot(account, asset);
+        let paid = match kind {
+            PaymentKind::Deposit => self.ledger.deposit(slot, amount),
+            PaymentKind::Withdrawal => self.ledger.withdraw(slot, amount),
+        };
+        match paid {
+            Ok(()) => {}
+            // The slot that was made holds nothing; it must be there in a replay too.
+            Err(LedgerError::TooLarge) => {
+                reply(out, origin, || Reply::Refused(Refusal::AmountTooLarge));
+                return Ok(Step::Changed);
+            }
+            Err(error) => unreachable!("was checked: {error}"),
+        }
+        self.payments.record(user, reference.clone(), payment);
+        self.mix(user.0 ^ (amount as u64).rotate_left(17) ^ kind as u64);
+        let view = self.balance_view(user, asset)?;
+        reply(out, origin, || Reply::Balance(view));
+        Ok(Step::Changed)
+    }
+
+    fn balance_view(&self, user: UserId, asset: AssetId) -> Result<BalanceView, Refusal> {
+        let account = self.account(user)?;
+        let balance = self.ledger.find(account, asset);
+        Ok(BalanceView { asset, avail: balance.avail, frozen: balance.frozen })
+    }
+
+    pub(crate) fn create_asset(
+        &mut self,
+        asset: &Asset,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        self.registry.check_asset(asset)?;
+        let id = self.registry.define_asset(asset.clone());
+        let ticket = self.ask_everyone(Question::Asset(id), origin);
+        self.tell_peers(|| Message::DefineAsset {
+            ticket,
+            asset: id,
+            definition: Box::new(asset.clone()),
+        });
+        self.mix(u64::from(id.0) << 32);
+        self.finish(ticket, out);
+        Ok(Step::Changed)
+    }
+
+    pub(crate) fn create_symbol(
+        &mut self,
+        symbol: &NewSymbol,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        self.registry.check_symbol(symbol)?;
+        let id = self.registry.define_symbol(symbol.clone());
+        self.open_market(id);
+        let ticket = self.ask_everyone(Question::Symbol(id), origin);
+        self.tell_peers(|| Message::DefineSymbol {
+            ticket,
+            symbol: id,
+            definition: Box::new(symbol.clone()),
+        });
+        self.mix(u64::from(id.0) << 33);
+        self.finish(ticket, out);
+        Ok(Step::Changed)
+    }
+
+    pub(crate) fn update_symbol(
+        &mut self,
+        symbol: SymbolId,
+        patch: &SymbolPatch,
+        origin: Option<Origin>,
+        out: &mut Effects,
+    ) -> Applied {
+        self.registry.check_patch(symbol, patch)?;
+        self.registry.apply_patch(symbol, patch);
+        let ticket = self.ask_everyone(Question::Symbol(symbol), origin);
+        self.tell_peers(|| Message::UpdateSymbol { ticket, symbol, patch: Box::new(*patch) });
+        self.mix(u64::from(symbol.0) << 34);
+        self.finish(ticket, out);
+        Ok(Step::Changed)
+    }
+
+    /// A question that every peer answers with `Defined`.
+    fn ask_everyone(&mut self, question: Question, origin: Option<Origin>) -> Ticket {
+        let ticket = self.pending.ticket();
+        let others = u32::from(self.placement.shards()) - 1;
+        self.pending.open(ticket, question, others, origin);
+        ticket
+    }
+
+    pub(crate) fn on_define_asset(
+        &mut self,
+        source: ShardId,
+        ticket: Ticket,
+        asset: AssetId,
+        definition: Asset,
+        out: &mut Effects,
+    ) {
+        let id = self.registry.define_asset(definition);
+        assert_eq!(id, asset, "the registrar's order of assets is everyone's");
+        self.deliver(source, Message::Defined { ticket }, out);
+    }
+
+    pub(crate) fn on_define_symbol(
+        &mut self,
+        source: ShardId,
+        ticket: Ticket,
+        symbol: SymbolId,
+        definition: NewSymbol,
+        out: &mut Effects,
+    ) {
+        let id = self.registry.define_symbol(definition);
+        assert_eq!(id, symbol, "the registrar's order of symbols is everyone's");
+        self.open_market(id);
+        self.deliver(source, Message::Defined { ticket }, out);
+    }
+
+    pub(crate) fn on_defined(&mut self, ticket: Ticket, out: &mut Effects) {
+        let Some(pending) = self.pending.get_mut(ticket) else { return };
+        pending.outstanding -= 1;
+        self.finish(ticket, out);
+    }
+}

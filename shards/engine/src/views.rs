@@ -1,0 +1,137 @@
+//! Answers to queries.
+
+use book::Book;
+use money::{OrderId, OrderStatus, Side, SymbolId, TradeId, UserId};
+
+use crate::engine::Engine;
+use crate::orders::{List, Order};
+use crate::query::{MAX_ROWS, OrderFilter, Query};
+use crate::reply::{BalanceView, EngineStatus, OrderView, Refusal, Reply};
+
+impl Engine {
+    /// Answers a question that this shard owns. The answer shows the state after the last step, so
+    /// it must be held until that step is durable.
+    pub fn query(&self, query: &Query) -> Reply {
+        self.try_query(query).unwrap_or_else(Reply::Refused)
+    }
+
+    fn try_query(&self, query: &Query) -> Result<Reply, Refusal> {
+        match *query {
+            Query::Order { user, order } => {
+                let slot = self.find_order(user, order)?;
+                Ok(Reply::Order(Box::new(self.orders.get(slot).view())))
+            }
+            Query::Orders { user, symbol, filter, before, limit } => {
+                self.user_orders(user, symbol, filter, before, limit).map(Reply::Orders)
+            }
+            Query::Trades { user, symbol, before, limit } => {
+                let account = self.account(user)?;
+                let trades = self
+                    .history
+                    .of_account(account)
+                    .filter(|view| symbol.is_none_or(|symbol| symbol == view.symbol))
+                    .filter(|view| before.is_none_or(|before: TradeId| view.trade < before))
+                    .take(limit.min(MAX_ROWS));
+                Ok(Reply::Trades(trades.copied().collect()))
+            }
+            Query::Balances { user } => {
+                let account = self.account(user)?;
+                let balances = self.ledger.balances(account).map(|balance| BalanceView {
+                    asset: balance.asset,
+                    avail: balance.avail,
+                    frozen: balance.frozen,
+                });
+                Ok(Reply::Balances(balances.collect()))
+            }
+            Query::Depth { symbol, limit } => self.depth(symbol, limit.min(MAX_ROWS)),
+            Query::PublicTrades { symbol, limit } => {
+                let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
+                Ok(Reply::Tape(market.tape.newest(limit.min(MAX_ROWS))))
+            }
+            Query::Tape { symbol, after, limit } => {
+                let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
+                Ok(Reply::Tape(market.tape.after(after.0, limit.min(MAX_ROWS))))
+            }
+            Query::Book { symbol, side, after, limit } => {
+                self.resting(symbol, side, after, limit.min(MAX_ROWS))
+            }
+            Query::Status { .. } => Ok(Reply::Status(Box::new(self.status()))),
+        }
+    }
+
+    fn user_orders(
+        &self,
+        user: UserId,
+        symbol: Option<SymbolId>,
+        filter: OrderFilter,
+        before: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<OrderView>, Refusal> {
+        let account = self.account(user)?;
+        let list = match filter {
+            OrderFilter::Open => List::Open,
+            OrderFilter::Ended => List::Ended,
+            OrderFilter::Status(OrderStatus::New | OrderStatus::PartiallyFilled) => List::Open,
+            OrderFilter::Status(_) => List::Ended,
+        };
+        let after = match before {
+            None => None,
+            Some(id) => {
+                let slot = self.find_order(user, crate::OrderRef::Id(id))?;
+                let in_open = self.orders.get(slot).status.is_open();
+                if in_open != (list == List::Open) {
+                    return Err(Refusal::OrderNotFound);
+                }
+                Some(slot)
+            }
+        };
+        let wanted = |order: &Order| {
+            symbol.is_none_or(|symbol| symbol == order.symbol)
+                && match filter {
+                    OrderFilter::Status(status) => order.status == status,
+                    OrderFilter::Open | OrderFilter::Ended => true,
+                }
+        };
+        let rows = self.orders.list(account, list, after).map(|(_, order)| order);
+        Ok(rows.filter(|order| wanted(order)).take(limit.min(MAX_ROWS)).map(Order::view).collect())
+    }
+
+    fn depth(&self, symbol: SymbolId, limit: usize) -> Result<Reply, Refusal> {
+        let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
+        let (mut bids, mut asks) = (Vec::new(), Vec::new());
+        market.book.depth(Side::Buy, limit, &mut bids);
+        market.book.depth(Side::Sell, limit, &mut asks);
+        Ok(Reply::Depth { bids, asks, last_update_id: market.last_update })
+    }
+
+    fn resting(
+        &self,
+        symbol: SymbolId,
+        side: Side,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Reply, Refusal> {
+        let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
+        if let Some(after) = after
+            && market.book.get(after).is_none_or(|order| order.side != side)
+        {
+            return Err(Refusal::CursorGone);
+        }
+        let mut rows = Vec::new();
+        market.book.orders(side, after, limit, &mut rows);
+        Ok(Reply::Book(rows))
+    }
+
+    /// What this shard holds.
+    pub fn status(&self) -> EngineStatus {
+        let markets = self.markets.iter().flatten();
+        EngineStatus {
+            users: self.ledger.users() as u64,
+            symbols: markets.clone().count() as u64,
+            open_orders: self.orders.open_count(),
+            resting_orders: markets.map(|market| market.book.len() as u64).sum(),
+            unconfirmed: self.peers.unconfirmed(),
+            state_hash: self.state_hash,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What an order holds, and how a fill settles against it.
+
+use money::{Lots, Price, Scale, Side, Units, fee};
+
+use crate::{Ledger, LedgerError, Slot};
+
+/// The reservation of one open order.
+///
+/// What it freezes is a function of the order alone, at every moment: a limit buy `ceil(price ×
+/// remaining)` quote units, a market buy what is left of its budget, a sell `remaining` of base.
+/// [`Hold::frozen`] is that number; [`Hold::formula`] computes it anew, for tests and assertions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    side: Side,
+    scale: Scale,
+    price: Price,
+    remaining: Lots,
+    /// What a market buy may still spend.
+    budget: Option<Units>,
+    base: Slot,
+    quote: Slot,
+    frozen: Units,
+}
+
+/// What a fill did on one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// `floor(price × qty)` in quote units.
+    pub notional: Units,
+    /// What this side paid of what it received: base units for a buy, quote units for a sell.
+    pub fee: Units,
+}
+
+impl Hold {
+    /// A hold for an order of `remaining` lots at `price` (the limit; ignored for a sell and with a
+    /// budget). Nothing is frozen until [`Hold::take`].
+    pub fn new(
+        side: Side,
+        scale: Scale,
+        price: Price,
+        remaining: Lots,
+        budget: Option<Units>,
+        (base, quote): (Slot, Slot),
+    ) -> Hold {
+        Hold { side, scale, price, remaining, budget, base, quote, frozen: 0 }
+    }
+
+    /// What the order has frozen, in units of what it pays with.
+    #[inline]
+    pub fn frozen(&self) -> Units {
+        self.frozen
+    }
+
+    /// Lots still held for.
+    #[inline]
+    pub fn remaining(&self) -> Lots {
+        self.remaining
+    }
+
+    /// What a hold like this freezes. `None` past 128 bits.
+    #[inline]
+    pub fn formula(&self) -> Option<Units> {
+        match (self.side, self.budget) {
+            (Side::Sell, _) => Some(self.scale.base(self.remaining)),
+            (Side::Buy, Some(budget)) => Some(budget),
+            (Side::Buy, None) => self.scale.quote_ceil(self.price, self.remaining),
+        }
+    }
+
+    /// Freezes what the order needs.
+    #[inline]
+    pub fn take(&mut self, ledger: &mut Ledger) -> Result<(), LedgerError> {
+        debug_assert_eq!(self.frozen, 0);
+        let needed = self.formula().ok_or(LedgerError::TooLarge)?;
+        ledger.freeze(self.paying(), needed)?;
+        self.frozen = needed;
+        Ok(())
+    }
+
+    /// Settles a fill at the maker's price: pays, receives less the fee, and gives back at once what
+    /// the order need not hold any more, price improvement and rounding dust included.
+    ///
+    /// # Panics
+    /// When the fill is larger than what is held: the book never fills more than was reserved.
+    #[inline]
+    pub fn settle(
+        &mut self,
+        ledger: &mut Ledger,
+        price: Price,
+        qty: Lots,
+        fee_ppm: u32,
+    ) -> Settled {
+        assert!(qty <= self.remaining, "a fill is no larger than its order");
+        let notional = self.scale.quote_floor(price, qty).expect("was counted when reserved");
+        let base = self.scale.base(qty);
+        let held = self.frozen;
+        self.remaining.0 -= qty.0;
+        let (paid, received, into) = match self.side {
+            Side::Buy => {
+                if let Some(budget) = &mut self.budget {
+                    *budget = budget.checked_sub(notional).expect("the book keeps to the budget");
+                }
+                (notional, base, self.base)
+            }
+            Side::Sell => (base, notional, self.quote),
+        };
+        self.frozen = self.formula().expect("less than before");
+        ledger.pay(self.paying(), held, self.frozen, paid);
+        let fee = fee(received, fee_ppm);
+        ledger.receive(into, received, fee);
+        Settled { notional, fee }
+    }
+
+    /// Makes the order smaller.
+    ///
+    /// # Panics
+    /// When `by` is more than what remains.
+    pub fn reduce(&mut self, ledger: &mut Ledger, by: Lots) {
+        assert!(by <= self.remaining, "a reduction is no larger than its order");
+        self.remaining.0 -= by.0;
+        self.adjust(ledger).expect("needs less than before");
+    }
+
+    /// Sets the price that is reserved for, freezing or giving back the difference.
+    pub fn reprice(&mut self, ledger: &mut Ledger, price: Price) -> Result<(), LedgerError> {
+        let old = std::mem::replace(&mut self.price, price);
+        let adjusted = self.adjust(ledger);
+        if adjusted.is_err() {
+            self.price = old;
+        }
+        adjusted
+    }
+
+    /// Gives back everything that is still frozen.
+    pub fn end(&mut self, ledger: &mut Ledger) {
+        ledger.release(self.paying(), self.frozen);
+        self.frozen = 0;
+    }
+
+    fn adjust(&mut self, ledger: &mut Ledger) -> Result<(), LedgerError> {
+        let needed = self.formula().ok_or(LedgerError::TooLarge)?;
+        if needed > self.frozen {
+            ledger.freeze(self.paying(), needed - self.frozen)?;
+        } else {
+            ledger.release(self.paying(), self.frozen - needed);
+        }
+        self.frozen = needed;
+        Ok(())
+    }
+
+    /// The balance that it is frozen in.
+    #[inline]
+    pub fn paying(&self) -> Slot {
+        match self.side {
+            Side::Buy => self.quote,
+            Side::Sell => self.base,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use money::{AssetId, UserId};
+    use proptest::prelude::*;
+
+    const BASE: AssetId = AssetId(0);
+    const QUOTE: AssetId = AssetId(1);
+
+    struct Bench {
+        ledger: Ledger,
+        slots: [(Slot, Slot); 2],
+        scale: Scale,
+    }
+
+    /// Two users with `units` of each asset, tick 0.01, lot 10^-8.
+    fn bench(units: Units) -> Bench {
+        let mut ledger = Ledger::new(0);
+        let slots = [1, 2].map(|user| {
+            let account = ledger.create_user(UserId(user), None).unwrap();
+            let slots = (ledger.slot(account, BASE), ledger.slot(account, QUOTE));
+            ledger.deposit(slots.0, units).unwrap();
+            ledger.deposit(slots.1, units).unwrap();
+            slots
+        });
+        Bench { ledger, slots, scale: Scale::new(1, 2, 1, 8, 2).unwrap() }
+    }
+
+    fn is_balanced(ledger: &Ledger) -> bool {
+        ledger.totals().iter().all(|totals| {
+            totals.deposits - totals.withdrawals == totals.avail + totals.frozen + totals.fees
+        })
+    }
+
+    #[test]
+    fn price_improvement_and_dust_come_back_with_the_fill() {
+        let mut bench = bench(1_000_000_000);
+        let limit = Price(8_500_000);
+        let mut buy =
+            Hold::new(Side::Buy, bench.scale, limit, Lots(3_333_333), None, bench.slots[0]);
+        buy.take(&mut bench.ledger).unwrap();
+        let settled = buy.settle(&mut bench.ledger, Price(8_400_000), Lots(3_333_333), 0);
+        assert_eq!(settled.notional, 279_999);
+        let balance = bench.ledger.balance(bench.slots[0].1);
+        assert_eq!((balance.avail, balance.frozen), (1_000_000_000 - 279_999, 0));
+    }
+
+    #[test]
+    fn a_price_that_cannot_be_paid_leaves_the_hold_as_it_was() {
+        let mut bench = bench(1_000);
+        let mut buy =
+            Hold::new(Side::Buy, bench.scale, Price(100), Lots(100_000_000), None, bench.slots[0]);
+        buy.take(&mut bench.ledger).unwrap();
+        let before = buy;
+        assert!(buy.reprice(&mut bench.ledger, Price(1_001)).is_err());
+        assert_eq!(buy, before);
+        assert_eq!(bench.ledger.balance(bench.slots[0].1).frozen, 100);
+    }
+
+    proptest! {
+        #[test]
+        fn any_life_of_two_orders_conserves_and_holds_the_formula(
+            limit in 1u64..20_000_000,
+            improvement in 0u64..1_000,
+            size in 1u64..10_000_000_000,
+            maker_ppm in 0u32..100_000,
+            taker_ppm in 0u32..100_000,
+            steps in prop::collection::vec((0u8..4, 1u64..3_000_000_000), 0..12)
+        ) {
+            let mut bench = bench(1 << 80);
+            let mut buy = Hold::new(Side::Buy, bench.scale, Price(limit), Lots(size), None, bench.slots[0]);
+            let mut sell = Hold::new(Side::Sell, bench.scale, Price(1), Lots(size), None, bench.slots[1]);
+            buy.take(&mut bench.ledger).unwrap();
+            sell.take(&mut bench.ledger).unwrap();
+            let price = Price(limit.saturating_sub(improvement).max(1));
+            for (step, amount) in steps {
+                let qty = Lots(amount.min(buy.remaining().0).min(sell.remaining().0));
+                match step {
+                    0 | 1 => {
+                        buy.settle(&mut bench.ledger, price, qty, taker_ppm);
+                        sell.settle(&mut bench.ledger, price, qty, maker_ppm);
+                    }
+                    2 => buy.reduce(&mut bench.ledger, qty),
+                    _ => buy.reprice(&mut bench.ledger, Price(limit + amount % 7)).unwrap(),
+                }
+                prop_assert!(is_balanced(&bench.ledger));
+                for (hold, slots) in [(&buy, bench.slots[0].1), (&sell, bench.slots[1].0)] {
+                    prop_assert_eq!(Some(hold.frozen()), hold.formula());
+                    prop_assert_eq!(bench.ledger.balance(slots).frozen, hold.frozen());
+                }
+            }
+            buy.end(&mut bench.ledger);
+            sell.end(&mut bench.ledger);
+            prop_assert!(bench.ledger.totals().iter().all(|totals| totals.frozen == 0));
+            prop_assert!(is_balanced(&bench.ledger));
+        }
+    }
+}
