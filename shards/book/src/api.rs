@@ -18,15 +18,25 @@ pub struct Taker {
     /// A market order's limit in quote units; `None` is no limit. A buy never *spends* more than
     /// this (it takes the lots that what is left still affords, by [`money::Scale::affordable`]), a
     /// sell stops once it has *received* this much or one more lot at the price at hand would bring
-    /// more than is left (the same `affordable`).
+    /// more than is left (the same `affordable`). An amount too large to count is not affordable.
+    /// Each fill is floored and counted by itself, so what flooring saved may pay for one fill more
+    /// with the same order. Nothing is left to do with a budget of 0, even
+    /// where a lot would cost 0. The budget ends with the matching: should the order rest, what
+    /// rests has none.
     pub budget: Option<Units>,
-    /// Gtc rests what is left (unless `market`); Ioc expires it; Fok fills wholly or does nothing.
+    /// Gtc rests what is left (unless `market`); Ioc expires it; Fok ends as [`Outcome::Filled`] or
+    /// does nothing: with a budget it succeeds if the budget is used up before the other side is.
     pub time_in_force: TimeInForce,
-    /// Reject if it would take.
+    /// Reject if it would take: if the best order of the other side, be it an own one, is within its
+    /// price. This comes before all else; if it would not take, the time in force decides as ever,
+    /// so that with Ioc, Fok or `market` it expires.
     pub post_only: bool,
     /// Never rests, whatever the time in force says.
     pub market: bool,
-    /// What happens at an own order on the other side.
+    /// What happens at an own order on the other side that it would trade with, that is with lots
+    /// and budget left for it; the taker's rule counts, not the maker's. Fok fails as a whole,
+    /// expiring nobody, if it meets an own order with a rule that expires the taker before it is
+    /// filled; own orders that it would expire do not count as lots to fill it.
     pub self_trade: SelfTrade,
 }
 
@@ -71,8 +81,8 @@ pub enum Outcome {
         /// Lots not traded: above zero only with a budget.
         remaining: Lots,
     },
-    /// Ended by its own terms: IOC or market with no more to trade against, FOK that could not be
-    /// filled wholly (then nothing happened at all), self-trade prevention.
+    /// Ended by its own terms: IOC or market with no more to trade against within its price, FOK that
+    /// could not be filled wholly (then nothing happened at all), self-trade prevention.
     Expired {
         /// Lots not traded.
         remaining: Lots,
@@ -140,13 +150,15 @@ pub trait Book {
     /// happened to makers to `events`, which the caller clears and reuses.
     ///
     /// # Panics
-    /// When `taker.qty` is zero or `taker.id` is already in the book: the home shard promised.
+    /// When `taker.qty` is zero or `taker.id` is already in the book: the home shard promised. An id
+    /// already in the book may go unnoticed if the taker does not rest.
     fn place(&mut self, taker: &Taker, events: &mut Vec<Event>) -> Outcome;
 
     /// Takes an order out. Returns what it had left, `None` if it is not in the book.
     fn cancel(&mut self, id: OrderId) -> Option<Lots>;
 
-    /// Makes an order smaller by `by` lots; it keeps its priority. `None` if not in the book.
+    /// Makes an order smaller by `by` lots (0 changes nothing); it keeps its priority. `None` if not
+    /// in the book.
     fn reduce(&mut self, id: OrderId, by: Lots) -> Option<Reduced>;
 
     /// Changes an order's price; it loses its priority and matches if it crosses. `None` if not in
@@ -163,7 +175,8 @@ pub trait Book {
     fn depth(&self, side: Side, limit: usize, out: &mut Vec<Level>);
 
     /// Up to `limit` orders of a side in priority order (best price first, then time), appended to
-    /// `out`, beginning behind the order `after` (which must be in the book), or at the best.
+    /// `out`, beginning behind the order `after`, or at the best. `after` must be in the book on this
+    /// side; otherwise nothing is appended.
     fn orders(&self, side: Side, after: Option<OrderId>, limit: usize, out: &mut Vec<RestingOrder>);
 
     /// How many orders rest.

@@ -6,5 +6,9 @@
 //! crate is pure: no I/O, clock, randomness, threads or async, and nothing iterates a hash map.
 
 mod api;
+mod fast;
+mod naive;
 
-pub use api::{Book, Event, Level, Outcome, Moved, Reduced, RestingOrder, Taker};
+pub use api::{Book, Event, Level, Moved, Outcome, Reduced, RestingOrder, Taker};
+pub use fast::FastBook;
+pub use naive::NaiveBook;

@@ -1,12 +1,12 @@
 //! Users, payments, assets and symbols.
 
-use ledger::{LedgerError, Payment, PaymentKind};
+use ledger::{Payment, PaymentKind};
 use money::{Asset, AssetId, ID_LIMIT, ShardId, SymbolId, SymbolPatch, UserId};
 
+use crate::changing::Applied;
 use crate::command::{NewSymbol, Transfer};
 use crate::effect::Effects;
 use crate::engine::{Engine, Step, reply};
-use crate::home::Applied;
 use crate::message::{Message, Ticket};
 use crate::pending::Question;
 use crate::reply::{BalanceView, Origin, Refusal, Reply};
@@ -19,16 +19,32 @@ impl Engine {
         origin: Option<Origin>,
         out: &mut Effects,
     ) -> Applied {
-        let shards = u64::from(self.placement.shards());
-        let user = user.unwrap_or(UserId(self.user_count * shards + u64::from(self.here.0)));
-        if user.0 >= ID_LIMIT {
+        let chosen = match user {
+            Some(user) => user,
+            None => self.next_automatic_user(),
+        };
+        if chosen.0 >= ID_LIMIT {
             return Err(Refusal::IdsExhausted);
         }
-        self.ledger.create_user(user, name).map_err(|_| Refusal::UserExists)?;
-        self.user_count = self.user_count.max(user.0 / shards + 1);
+        self.ledger.create_user(chosen, name).map_err(|_| Refusal::UserExists)?;
+        if user.is_none() {
+            self.user_count = chosen.0 / u64::from(self.placement.shards()) + 1;
+        }
+        let user = chosen;
         self.mix(user.0);
         reply(out, origin, || Reply::User(user));
         Ok(Step::Changed)
+    }
+
+    /// The next id of this shard that nobody has. One chosen by hand, however high, costs only
+    /// itself.
+    fn next_automatic_user(&self) -> UserId {
+        let (shards, here) = (u64::from(self.placement.shards()), u64::from(self.here.0));
+        let mut count = self.user_count;
+        while self.ledger.account(UserId(count * shards + here)).is_some() {
+            count += 1;
+        }
+        UserId(count * shards + here)
     }
 
     pub(crate) fn freeze_user(
@@ -91,25 +107,18 @@ impl Engine {
             if avail < amount {
                 return Err(Refusal::InsufficientBalance { asset, needed: amount, avail });
             }
-        } else if amount > ledger::MAX_TOTAL_UNITS {
+        } else if !self.ledger.can_deposit(asset, amount) {
             return Err(Refusal::AmountTooLarge);
         }
         let slot = self.ledger.slot(account, asset);
-        let paid = match kind {
+        match kind {
             PaymentKind::Deposit => self.ledger.deposit(slot, amount),
             PaymentKind::Withdrawal => self.ledger.withdraw(slot, amount),
-        };
-        match paid {
-            Ok(()) => {}
-            // The slot that was made holds nothing; it must be there in a replay too.
-            Err(LedgerError::TooLarge) => {
-                reply(out, origin, || Reply::Refused(Refusal::AmountTooLarge));
-                return Ok(Step::Changed);
-            }
-            Err(error) => unreachable!("was checked: {error}"),
         }
+        .expect("was checked");
         self.payments.record(user, reference.clone(), payment);
         self.mix(user.0 ^ (amount as u64).rotate_left(17) ^ kind as u64);
+        self.mix(u64::from(asset.0) ^ (amount >> 64) as u64);
         let view = self.balance_view(user, asset)?;
         reply(out, origin, || Reply::Balance(view));
         Ok(Step::Changed)
@@ -168,12 +177,54 @@ impl Engine {
         out: &mut Effects,
     ) -> Applied {
         self.registry.check_patch(symbol, patch)?;
-        self.registry.apply_patch(symbol, patch);
         let ticket = self.ask_everyone(Question::Symbol(symbol), origin);
+        self.change_symbol(ticket, self.here, symbol, patch);
+        if patch.reference.is_some() && self.market(symbol).is_none() {
+            let thirds = i32::from(self.placement.shards()) - 2;
+            self.pending.get_mut(ticket).expect("was just opened").probes += thirds;
+        }
         self.tell_peers(|| Message::UpdateSymbol { ticket, symbol, patch: Box::new(*patch) });
-        self.mix(u64::from(symbol.0) << 34);
         self.finish(ticket, out);
         Ok(Step::Changed)
+    }
+
+    /// Changes a symbol's rules. A reference price goes the way of all others, from the symbol's
+    /// shard to everyone: else it could overtake one of those, and two shards would know different
+    /// ones for ever. The third shards tell the registrar, so that it answers when all know.
+    fn change_symbol(
+        &mut self,
+        ticket: Ticket,
+        registrar: ShardId,
+        symbol: SymbolId,
+        patch: &SymbolPatch,
+    ) {
+        self.registry.apply_patch(symbol, patch);
+        self.mix(u64::from(symbol.0) << 34);
+        if self.market(symbol).is_none() {
+            return;
+        }
+        let Some(price) = patch.reference else { return };
+        self.publish_reference(symbol, price);
+        if registrar == self.here {
+            return;
+        }
+        for third in self.placement.all() {
+            if third != self.here && third != registrar {
+                self.peers.push(third, Message::Probe { home: registrar, ticket });
+            }
+        }
+    }
+
+    pub(crate) fn on_update_symbol(
+        &mut self,
+        source: ShardId,
+        ticket: Ticket,
+        symbol: SymbolId,
+        patch: &SymbolPatch,
+        out: &mut Effects,
+    ) {
+        self.change_symbol(ticket, source, symbol, patch);
+        self.deliver(source, Message::Defined { ticket }, out);
     }
 
     /// A question that every peer answers with `Defined`.
@@ -194,6 +245,7 @@ impl Engine {
     ) {
         let id = self.registry.define_asset(definition);
         assert_eq!(id, asset, "the registrar's order of assets is everyone's");
+        self.mix(u64::from(id.0) << 32);
         self.deliver(source, Message::Defined { ticket }, out);
     }
 
@@ -208,6 +260,7 @@ impl Engine {
         let id = self.registry.define_symbol(definition);
         assert_eq!(id, symbol, "the registrar's order of symbols is everyone's");
         self.open_market(id);
+        self.mix(u64::from(id.0) << 33);
         self.deliver(source, Message::Defined { ticket }, out);
     }
 

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use money::{AssetId, ShardId, Side, Units};
 
+use crate::changing::Applied;
 use crate::command::REGISTRAR;
 use crate::effect::Effects;
 use crate::engine::{Engine, Step};
-use crate::home::Applied;
 use crate::message::{AssetTotals, Fill, Message, Ticket};
 use crate::reply::{AssetProof, Origin, Refusal, Reply};
 

@@ -228,6 +228,7 @@ impl Engine {
     fn peer_batch(&mut self, batch: &PeerBatch, out: &mut Effects) {
         self.peers.apply(batch);
         self.peers.confirm(batch.source, batch.confirmed);
+        self.mix(batch.last_sequence() ^ u64::from(batch.source.0) << 48);
         for message in &batch.messages {
             self.observe_cuts(batch.source, message);
             self.handle(batch.source, message.clone(), out);
@@ -281,8 +282,7 @@ impl Engine {
                 self.on_define_symbol(source, ticket, symbol, *definition, out);
             }
             Message::UpdateSymbol { ticket, symbol, patch } => {
-                self.registry.apply_patch(symbol, &patch);
-                self.deliver(source, Message::Defined { ticket }, out);
+                self.on_update_symbol(source, ticket, symbol, &patch, out);
             }
             Message::Defined { ticket } => self.on_defined(ticket, out),
             Message::Marker { ticket } => self.on_marker(source, ticket, out),

@@ -107,7 +107,7 @@ impl Tape {
     /// Oldest first, with ids above `after`. Ids count up by one, so the place is computed.
     pub fn after(&self, after: u64, limit: usize) -> Vec<TapeEntry> {
         let Some(front) = self.entries.front() else { return Vec::new() };
-        let skip = (after + 1).saturating_sub(front.trade.0);
+        let skip = after.saturating_add(1).saturating_sub(front.trade.0);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         self.entries.iter().skip(skip).take(limit).copied().collect()
     }

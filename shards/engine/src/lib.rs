@@ -8,20 +8,22 @@
 //! async, and nothing iterates a hash map.
 
 mod admin;
+mod changing;
 mod command;
 mod cut;
 mod effect;
 mod engine;
 mod history;
-mod home;
 mod market;
 mod message;
 mod orders;
 mod peers;
 mod pending;
+mod placing;
 mod query;
 mod registry;
 mod reply;
+mod settling;
 mod views;
 
 pub use command::{

@@ -138,6 +138,7 @@ impl Engine {
             let fee_ppm = rules.fee_ppm(role);
             Message::Fill(Fill { order, symbol, trade, price, qty, side, role, fee_ppm, at_ms })
         };
+        self.mix(trade.0 ^ price.0.rotate_left(24) ^ qty.0.rotate_left(44));
         let maker_home = self.touch(maker_user, taker_home);
         self.deliver(taker_home, message(Role::Taker), out);
         self.deliver(maker_home, message(Role::Maker), out);
@@ -177,7 +178,13 @@ impl Engine {
                 return;
             }
         }
+        self.publish_reference(symbol, price);
+    }
+
+    /// Tells every shard the reference price of a symbol that lives here.
+    pub(crate) fn publish_reference(&mut self, symbol: SymbolId, price: Price) {
         self.registry.set_reference(symbol, price);
+        self.mix(price.0 ^ u64::from(symbol.0) << 40);
         self.tell_peers(|| Message::Reference { symbol, price });
     }
 
@@ -191,6 +198,7 @@ impl Engine {
         out: &mut Effects,
     ) {
         let at_ms = self.now_ms;
+        self.mix(order.0 << 5 ^ answer.code());
         self.deliver(home, Message::Done { ticket, order, answer, probes, at_ms }, out);
     }
 

@@ -115,6 +115,24 @@ pub enum Answer {
     NotMoved,
 }
 
+impl Answer {
+    /// A number for each, for the running hash.
+    pub(crate) fn code(self) -> u64 {
+        match self {
+            Answer::Rested => 1,
+            Answer::Moved => 2,
+            Answer::Filled => 3,
+            Answer::Expired => 4,
+            Answer::WouldTake => 5,
+            Answer::NotTrading => 6,
+            Answer::Canceled => 7,
+            Answer::Reduced(by) => 8 ^ by.0 << 4,
+            Answer::Gone => 9,
+            Answer::NotMoved => 10,
+        }
+    }
+}
+
 /// What one shard owns of one asset at a cut.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct AssetTotals {

@@ -75,6 +75,12 @@ impl Order {
         }
     }
 
+    /// Whether the book's "filled" means FILLED: an order by quantity that only ran out of what was
+    /// reserved for it, or one that got nothing at all, has expired.
+    pub fn is_filled(&self) -> bool {
+        self.filled.0 > 0 && (self.quote_qty.is_some() || self.filled == self.qty)
+    }
+
     /// The fields that only the store sets.
     pub fn unlinked() -> (OrderSlot, OrderSlot) {
         (NONE, NONE)

@@ -136,7 +136,7 @@ impl Peers {
         let peer = &self.peers[to.0 as usize];
         let first = first.max(peer.first);
         let skip = (first - peer.first) as usize;
-        let wanted = (last + 1).saturating_sub(first).min(limit as u64) as usize;
+        let wanted = last.saturating_add(1).saturating_sub(first).min(limit as u64) as usize;
         (first, peer.kept.iter().skip(skip).take(wanted).cloned().collect())
     }
 

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use money::{Asset, AssetId, Price, Scale, SymbolId, SymbolPatch, SymbolRules, SymbolSpec};
+use money::{
+    Asset, AssetId, Price, RuleBreak, Scale, SymbolId, SymbolPatch, SymbolRules, SymbolSpec,
+};
 
 use crate::command::NewSymbol;
 use crate::reply::Refusal;
@@ -41,6 +43,8 @@ pub struct Registry {
     symbols: Vec<SymbolEntry>,
     asset_names: BTreeMap<String, AssetId>,
     symbol_names: BTreeMap<String, SymbolId>,
+    /// Reference prices that overtook the definition of their symbol.
+    early_references: BTreeMap<SymbolId, Price>,
 }
 
 impl Registry {
@@ -104,6 +108,7 @@ impl Registry {
         if base.decimals != spec.base_decimals || quote.decimals != spec.quote_decimals {
             return Err(Refusal::UnknownAsset);
         }
+        check_reference(symbol.reference)?;
         if self.symbol_names.contains_key(&spec.name) {
             return Err(Refusal::SymbolExists);
         }
@@ -118,29 +123,38 @@ impl Registry {
         let id = SymbolId(self.symbols.len() as u32);
         let scale = symbol.spec.scale().expect("checked by the registrar");
         self.symbol_names.insert(symbol.spec.name.clone(), id);
-        self.symbols.push(SymbolEntry { spec: symbol.spec, scale, reference: symbol.reference });
+        let reference = self.early_references.remove(&id).or(symbol.reference);
+        self.symbols.push(SymbolEntry { spec: symbol.spec, scale, reference });
         id
     }
 
     /// Whether a symbol may be changed so.
     pub(crate) fn check_patch(&self, symbol: SymbolId, patch: &SymbolPatch) -> Result<(), Refusal> {
         let entry = self.symbol(symbol).ok_or(Refusal::UnknownSymbol)?;
+        check_reference(patch.reference)?;
         patch.apply(entry.spec.rules).check().map_err(Refusal::SymbolInvalid)
     }
 
-    /// Changes a symbol's rules.
+    /// Changes a symbol's rules, without the reference price.
     pub(crate) fn apply_patch(&mut self, symbol: SymbolId, patch: &SymbolPatch) {
         let entry = &mut self.symbols[symbol.0 as usize];
         entry.spec.rules = patch.apply(entry.spec.rules);
-        if patch.reference.is_some() {
-            entry.reference = patch.reference;
-        }
     }
 
     /// Publishes a reference price.
     pub(crate) fn set_reference(&mut self, symbol: SymbolId, price: Price) {
-        if let Some(entry) = self.symbols.get_mut(symbol.0 as usize) {
-            entry.reference = Some(price);
+        match self.symbols.get_mut(symbol.0 as usize) {
+            Some(entry) => entry.reference = Some(price),
+            None => {
+                self.early_references.insert(symbol, price);
+            }
         }
+    }
+}
+
+fn check_reference(reference: Option<Price>) -> Result<(), Refusal> {
+    match reference {
+        Some(Price(0)) => Err(Refusal::Rule(RuleBreak::PriceZero)),
+        _ => Ok(()),
     }
 }

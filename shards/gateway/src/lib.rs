@@ -1,1 +1,40 @@
-//! gateway
+//! The edge of the exchange: bytes in, commands and queries out; replies in, bytes out.
+//!
+//! Sans-I/O: no socket, clock, thread or async here; the caller reads, writes, keeps the time and
+//! carries commands to the shards that own them. Promises: every request is answered exactly once
+//! and in order; every bad input gets an answer that names the field and the rule; nothing panics on
+//! input; buffers are bounded; an order costs no allocation in steady state.
+//!
+//! # How the caller uses it
+//!
+//! Per connection one [`http::Connection`]:
+//!
+//! 1. While [`http::Connection::wants_input`]: read into [`http::Connection::spare`], then
+//!    [`http::Connection::advance`]; at the end of the stream
+//!    [`http::Connection::end_of_input`].
+//! 2. Take [`http::Connection::next_request`] until `None`; again after each completed answer.
+//!    - `Err(rejection)`: `connection.complete(rejection.slot, |out| native::reject(&rejection, out))`.
+//!    - `Ok(Some(request))`: remember `request.slot`, call [`native::route`], and do what the
+//!      [`native::Action`] says. If [`native::Action::is_bulky`],
+//!      [`http::Connection::hold_until`] the slot.
+//! 3. When a reply comes (after it is durable):
+//!    `connection.complete(slot, |out| native::respond(&respond, &reply, &context, out))`.
+//!    Out of order is fine.
+//! 4. Write [`http::Connection::output`] ([`http::Connection::advance_output`]), or take it with
+//!    [`http::Connection::swap_output`]. When [`http::Connection::is_finished`]: shut the writing
+//!    side down, read what still comes for a moment (else the kernel may reset the connection and
+//!    the last answer with it), close.
+//! 5. Timers: when [`http::Connection::progress`] changes, start the limit of its phase anew
+//!    ([`http::limits`]); past the head or body limit [`http::Connection::reject`] with the timeout,
+//!    past the idle limit close. On quiet connections [`http::Connection::release_memory`].
+//!
+//! # One order of middleware
+//!
+//! [`native::route`] does, in this order: is the server serving; which route; may its method; who
+//! asks; (here come limits per user); what is asked. A further dialect is a module beside
+//! [`native`] with the same two functions.
+
+pub mod http;
+pub mod json;
+pub mod native;
+pub mod query_string;

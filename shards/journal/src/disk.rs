@@ -25,12 +25,13 @@ pub trait Disk: Clone + 'static {
     /// A buffer for writes.
     type Buffer: DiskBuffer;
 
-    /// A zeroed buffer of `length` bytes, a multiple of [`BLOCK_BYTES`].
+    /// A zeroed buffer of exactly `length` bytes, a multiple of [`BLOCK_BYTES`].
     fn buffer(&self, length: usize) -> Self::Buffer;
     /// Names of the files, in any order.
     async fn list(&self) -> io::Result<Vec<String>>;
     /// Creates a file of `length` bytes with its space allocated; fails if it exists. Neither the
-    /// content nor the name is durable yet.
+    /// content nor the name is durable yet. A full disk must come back as
+    /// [`io::ErrorKind::StorageFull`] or `QuotaExceeded`: it is a state, any other error is the end.
     async fn create(&self, name: &str, length: u64) -> io::Result<Self::File>;
     /// Opens a file for reading and writing.
     async fn open(&self, name: &str) -> io::Result<Self::File>;
@@ -54,7 +55,8 @@ pub trait DiskFile: 'static {
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
     /// Writes the first `length` bytes of the buffer. May write fewer than asked: returns how many.
     /// Gives the buffer back for reuse. Whether the bytes are durable on return (`O_DSYNC`) is the
-    /// disk's choice; only [`DiskFile::sync`] promises it.
+    /// disk's choice; only [`DiskFile::sync`] promises it. The journal always asks for the whole
+    /// buffer (`length` is the buffer's length), so a disk that cannot write a part need not.
     async fn write_at(
         &self,
         buffer: Self::Buffer,
@@ -62,5 +64,8 @@ pub trait DiskFile: 'static {
         offset: u64,
     ) -> (Self::Buffer, io::Result<usize>);
     /// Makes everything written before durable. Never called again after it failed once.
+    ///
+    /// A disk whose writes are durable on return may do nothing here, except the first time after
+    /// opening: recovery relies on it for what a killed process wrote and never synced.
     async fn sync(&self) -> io::Result<()>;
 }

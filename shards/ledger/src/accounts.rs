@@ -181,12 +181,19 @@ impl Ledger {
         self.people[account.0 as usize].slots.iter().map(|&(_, slot)| self.balance(slot))
     }
 
+    /// Whether all deposits of the asset, with this one, stay countable.
+    pub fn can_deposit(&self, asset: AssetId, amount: Units) -> bool {
+        let before = self.house.get(asset.0 as usize).map_or(0, |house| house.deposits);
+        before.checked_add(amount).is_some_and(|total| total <= MAX_TOTAL_UNITS)
+    }
+
     /// Pays in.
     pub fn deposit(&mut self, slot: Slot, amount: Units) -> Result<(), LedgerError> {
         let asset = self.balance(slot).asset;
-        let house = self.house_mut(asset);
-        let total = house.deposits.checked_add(amount).filter(|&total| total <= MAX_TOTAL_UNITS);
-        house.deposits = total.ok_or(LedgerError::TooLarge)?;
+        if !self.can_deposit(asset, amount) {
+            return Err(LedgerError::TooLarge);
+        }
+        self.house_mut(asset).deposits += amount;
         self.balances[slot.0 as usize].avail += amount;
         Ok(())
     }

@@ -1,1 +1,49 @@
-//! runtime
+//! The thin shell around the shards: executors, the mesh, sockets, timers, direct I/O. The only
+//! crate that names glommio, and the only seam to the world: what the pure core needs of time,
+//! network and disk enters here.
+//!
+//! It promises that a shard is one thread that nothing blocks and nobody else touches, that what it
+//! sends arrives in order or the peer is known to be gone, and that a write reported durable is.
+//!
+//! # The pieces
+//!
+//! | module | what | the signatures to know |
+//! | --- | --- | --- |
+//! | [`cores`] | which core runs which shard | `ShardPlacement::decide(asked: Option<CoreList>, shards: Option<usize>)`; `"0-3,6".parse::<CoreList>()` |
+//! | [`executor`] | one executor per shard | `ExecutorSettings::default().start(&placement, shard, \|\| async { … }) -> ExecutorJoinHandle<T>` |
+//! | [`mesh`] | parcels between shards | `seats::<T>(shards, capacity) -> Vec<Seat<T>>`; in the executor `seat.connect().await -> Mesh<T>`, `mesh.receive(\|from, event\| …)`, `mesh.send(to, parcel)`, `mesh.depth(to)` |
+//! | [`listener`] | sockets | `reserve(address, shards) -> Vec<Reserved>`; in the executor `reserved.listen() -> Listener`, `listener.stop_handle()`, `listener.serve(\|connection\| …).await`; `Connection::{receive, read_into, writer}`, `Writer::{try_write, writable, write_all, shutdown}` |
+//! | [`disk`] | direct I/O for the journal | `DirectDisk::open(directory, DirectDiskConfig::default())`, then the journal's `Disk` |
+//! | [`wake`] | a notice to one task of the same executor | `Notify::{notify, notified, poll_notified}` |
+//! | [`drain`] | `SIGTERM` to every executor | first in `main` `block_signals()`, then `Drain::on_signals()`; `drain.noticed().await` |
+//! | [`lock`] | the data directory's lock | `DirectoryLock::acquire(directory)` |
+//! | [`clock`] | wall clock, once per turn | `CoarseClock::{turn, now_ms}` |
+//!
+//! # The start of a server
+//!
+//! In the main thread, so that every error comes before any executor: `block_signals`, `lock`,
+//! `ShardPlacement::decide`, `reserve` (binds, does not listen), `mesh::seats`. Then one executor
+//! per shard, which first of all connects its seat, opens its disk, recovers, and only then listens.
+
+pub mod clock;
+pub mod cores;
+pub mod disk;
+pub mod drain;
+mod error;
+pub mod executor;
+pub mod listener;
+pub mod lock;
+pub mod mesh;
+pub mod wake;
+
+#[cfg(test)]
+mod test_directory;
+
+mod config;
+mod node;
+mod server;
+
+pub use config::{NodeConfig, Ready, RunError};
+pub use node::client::{Client, Driver};
+pub use server::{run, shard_directory};
+pub use shard::Request;

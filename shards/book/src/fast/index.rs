@@ -72,7 +72,24 @@ impl Table {
         }
     }
 
+    /// Where an entry of this hash may be put; `None` if the id has one.
     #[inline]
+    fn vacant(&self, hash: u32, id: OrderId, orders: &Orders) -> Option<usize> {
+        let mask = self.mask();
+        let mut at = self.home(hash);
+        loop {
+            let entry = self.entries[at & mask];
+            if entry == EMPTY {
+                return Some(at & mask);
+            }
+            if (entry >> 32) as u32 == hash && orders[slot_of(entry)].id == id {
+                return None;
+            }
+            at += 1;
+        }
+    }
+
+    /// Puts in an entry whose id is known not to be there.
     fn insert(&mut self, entry: u64) {
         let mask = self.mask();
         let mut at = self.home((entry >> 32) as u32);
@@ -153,12 +170,17 @@ impl IdIndex {
     /// When the id is there already.
     #[inline]
     pub(super) fn insert(&mut self, id: OrderId, slot: u32, orders: &Orders) {
-        assert!(self.get(id, orders).is_none(), "order {id} is already in the book");
         if (self.current.used + self.former.used) * 8 >= self.current.entries.len() * 5 {
             self.grow();
         }
         let hash = self.hash(id);
-        self.current.insert(u64::from(hash) << 32 | u64::from(slot + 1));
+        let vacant = self.current.vacant(hash, id, orders);
+        let former = if self.former.used == 0 { None } else { self.former.find(hash, id, orders) };
+        let Some(at) = vacant.filter(|_| former.is_none()) else {
+            panic!("order {id} is already in the book");
+        };
+        self.current.entries[at] = u64::from(hash) << 32 | u64::from(slot + 1);
+        self.current.used += 1;
         if self.former.used > 0 {
             self.carry();
         }

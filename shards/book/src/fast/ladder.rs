@@ -1,9 +1,10 @@
 //! The price levels of one side, in order.
 //!
-//! Levels are linked from the best to the worst, so the next level is one step away. A price is
-//! found in a 64-ary trie with path compression: a node exists only where prices differ, so nodes
-//! are fewer than levels and a lookup takes at most eleven steps, in practice two or three, wherever
-//! in 64 bits the prices are. Far prices cost nothing to those who trade elsewhere.
+//! They are the leaves of a 64-ary trie with path compression: a node exists only where prices
+//! differ, so nodes are fewer than levels and a lookup takes at most eleven steps, in practice two or
+//! three, wherever in 64 bits the prices are. Far prices cost nothing to those who trade elsewhere.
+//! A bitmap in each node leads to the next level. Levels are not linked to each other on purpose: in
+//! a deep book that would touch two cold neighbours for each level that comes or goes.
 //!
 //! Inside, a level has a *key*: the price of a sell, the complement of the price of a buy. A smaller
 //! key is a better price on either side, so one code serves both.
@@ -30,10 +31,6 @@ pub(super) struct Level {
     pub(super) tail: u32,
     /// How many orders.
     pub(super) orders: u32,
-    /// The next better level.
-    pub(super) better: u32,
-    /// The next worse level.
-    pub(super) worse: u32,
     /// The trie node that points here.
     parent: u32,
 }
@@ -59,6 +56,8 @@ pub(super) struct Ladder {
     /// A level, a node with [`NODE_BIT`], or [`NONE`].
     root: u32,
     best: u32,
+    /// The key of `best`, here because every command asks for it.
+    best_key: u64,
     /// Turns a price into a key and back.
     complement: u64,
 }
@@ -77,7 +76,14 @@ impl Ladder {
             Side::Buy => u64::MAX,
             Side::Sell => 0,
         };
-        Ladder { levels: Slab::new(), nodes: Slab::new(), root: NONE, best: NONE, complement }
+        Ladder {
+            levels: Slab::new(),
+            nodes: Slab::new(),
+            root: NONE,
+            best: NONE,
+            best_key: u64::MAX,
+            complement,
+        }
     }
 
     /// The key of a price.
@@ -101,7 +107,7 @@ impl Ladder {
     /// Whether the best level is at this key or better.
     #[inline]
     pub(super) fn reaches(&self, bound: u64) -> bool {
-        self.best != NONE && self.levels[self.best].key <= bound
+        self.best_key <= bound && self.best != NONE
     }
 
     #[inline]
@@ -119,9 +125,23 @@ impl Ladder {
         let mut at = self.best;
         std::iter::from_fn(move || {
             let level = (at != NONE).then(|| &self.levels[at])?;
-            at = level.worse;
+            at = self.worse(at);
             Some(level)
         })
+    }
+
+    /// The next worse level, or [`NONE`].
+    pub(super) fn worse(&self, level: u32) -> u32 {
+        let Level { key, mut parent, .. } = self.levels[level];
+        while parent != NONE {
+            let node = &self.nodes[parent];
+            let worse = node.present & (u64::MAX << digit(key, node.shift) << 1);
+            if worse != 0 {
+                return self.first(node.children[worse.trailing_zeros() as usize]);
+            }
+            parent = node.parent;
+        }
+        NONE
     }
 
     /// The level of this key, made if it is not there.
@@ -142,6 +162,10 @@ impl Ladder {
                 return self.insert(key, Place::Free { node: child ^ NODE_BIT });
             }
             child = node.children[digit as usize];
+            if node.shift == 0 {
+                // All bits agree: no need to wait for the level's own key from memory.
+                return child;
+            }
         }
         let representative = self.levels[child].key;
         if representative == key {
@@ -154,7 +178,7 @@ impl Ladder {
     fn insert_first(&mut self, key: u64) -> u32 {
         let level = self.levels.insert(Level::new(key, NONE));
         self.root = level;
-        self.best = level;
+        self.set_best(level);
         level
     }
 
@@ -164,16 +188,8 @@ impl Ladder {
             Place::Split { child, representative } => self.split(key, child, representative),
         };
         let level = self.levels.insert(Level::new(key, node));
-        let (better, worse) = self.neighbours(key, node);
-        self.levels[level].better = better;
-        self.levels[level].worse = worse;
-        if better == NONE {
-            self.best = level;
-        } else {
-            self.levels[better].worse = level;
-        }
-        if worse != NONE {
-            self.levels[worse].better = level;
+        if key < self.best_key {
+            self.set_best(level);
         }
         let node = &mut self.nodes[node];
         let digit = digit(key, node.shift);
@@ -199,21 +215,10 @@ impl Ladder {
         node
     }
 
-    /// The levels next to `key`, which is not there yet but belongs under `node`.
-    fn neighbours(&self, key: u64, node: u32) -> (u32, u32) {
-        if key < self.levels[self.best].key {
-            return (NONE, self.best);
-        }
-        let node = &self.nodes[node];
-        let digit = digit(key, node.shift);
-        let smaller = node.present & ((1 << digit) - 1);
-        if smaller != 0 {
-            let better = self.last(node.children[smaller.ilog2() as usize]);
-            return (better, self.levels[better].worse);
-        }
-        // No sibling has this digit, and a node has at least one child: so there is a greater one.
-        let worse = self.first(node.children[node.present.trailing_zeros() as usize % FANOUT]);
-        (self.levels[worse].better, worse)
+    #[inline]
+    fn set_best(&mut self, level: u32) {
+        self.best = level;
+        self.best_key = if level == NONE { u64::MAX } else { self.levels[level].key };
     }
 
     /// The level with the smallest key under a child.
@@ -225,34 +230,24 @@ impl Ladder {
         child
     }
 
-    /// The level with the largest key under a child.
-    fn last(&self, mut child: u32) -> u32 {
-        while child & NODE_BIT != 0 {
-            let node = &self.nodes[child ^ NODE_BIT];
-            child = node.children[node.present.ilog2() as usize % FANOUT];
-        }
-        child
-    }
-
     /// Takes an empty level out.
     pub(super) fn remove(&mut self, level: u32) {
-        let Level { key, better, worse, parent, .. } = self.levels[level];
-        if better == NONE {
-            self.best = worse;
-        } else {
-            self.levels[better].worse = worse;
-        }
-        if worse != NONE {
-            self.levels[worse].better = better;
-        }
+        let Level { key, parent, .. } = self.levels[level];
         self.levels.remove(level);
         if parent == NONE {
             self.root = NONE;
+            self.set_best(NONE);
             return;
         }
         let node = &mut self.nodes[parent];
         node.present &= !(1 << digit(key, node.shift));
-        if node.present.is_power_of_two() {
+        let present = node.present;
+        if level == self.best {
+            // Nothing is better, so what its node has left begins with the next one.
+            let next = node.children[present.trailing_zeros() as usize % FANOUT];
+            self.set_best(self.first(next));
+        }
+        if present.is_power_of_two() {
             self.collapse(parent, key);
         }
     }
@@ -295,16 +290,7 @@ impl Ladder {
 
 impl Level {
     fn new(key: u64, parent: u32) -> Level {
-        Level {
-            qty: 0,
-            key,
-            head: NONE,
-            tail: NONE,
-            orders: 0,
-            better: NONE,
-            worse: NONE,
-            parent,
-        }
+        Level { qty: 0, key, head: NONE, tail: NONE, orders: 0, parent }
     }
 }
 
@@ -322,17 +308,19 @@ fn prefix(key: u64, shift: u32) -> u64 {
 
 #[doc(hidden)]
 impl Ladder {
-    /// Checks the trie, the links and that each finds what the other has. Returns how many levels.
+    /// Checks the trie and that walking and finding see the same levels. Returns how many.
     pub(super) fn check(&self) -> usize {
         let mut count = 0;
         let mut at = self.best;
-        let mut better = NONE;
+        let mut better = None;
         while at != NONE {
-            let level = &self.levels[at];
-            assert_eq!(level.better, better, "link back");
-            assert!(better == NONE || self.levels[better].key < level.key, "order of levels");
-            assert_eq!(self.find(level.key), Some(at), "trie finds the level");
-            (better, at, count) = (at, level.worse, count + 1);
+            let key = self.levels[at].key;
+            assert!(better.is_none_or(|better| better < key), "order of levels");
+            assert_eq!(self.find(key), Some(at), "trie finds the level");
+            (better, at, count) = (Some(key), self.worse(at), count + 1);
+        }
+        if self.best != NONE {
+            assert_eq!(self.best_key, self.levels[self.best].key, "key of the best level");
         }
         assert_eq!(count, self.levels.len(), "levels in use");
         let mut nodes = 0;

@@ -1,0 +1,125 @@
+//! FastBook beside the books of other crates: the same flows, already translated into each crate's
+//! own commands, in memory, on one core. Rounds take turns, so that all meet the same machine.
+//!
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--json FILE]
+//! [--flow SET] [--rounds N]`
+//!
+//! Fairness: each crate gets its fastest call that does the flow's commands, and its fills are read
+//! as a user would read them. A crate without IOC places and cancels the rest; one without a
+//! reduction that keeps priority does the nearest it has. The table says whose fills are not the
+//! expected ones.
+
+#[path = "../../../shards/book/tests/common/flows.rs"]
+mod flows;
+#[path = "../../../shards/book/benches/harness/mod.rs"]
+mod harness;
+mod peers;
+
+use std::hint::black_box;
+
+use book::{Book, Event, FastBook};
+use flows::{Command, Flow};
+use harness::{Contender, Fills, Options, measure, report};
+use money::{OrderId, Side, TimeInForce};
+
+const HASH_SEED: u64 = 0x5eed;
+
+/// A command as every peer can be given it.
+#[derive(Clone, Copy)]
+pub enum Step {
+    /// A limit order.
+    Place {
+        /// From 1, dense: the nearest to what each crate would choose itself.
+        id: u64,
+        is_buy: bool,
+        price: u64,
+        qty: u64,
+        is_ioc: bool,
+    },
+    /// Takes an order out; it may have ended.
+    Cancel { id: u64 },
+    /// Sets what is left of an order that still rests; the others of its data are repeated for the
+    /// crates that must place it anew.
+    Reduce { id: u64, is_buy: bool, price: u64, left: u64 },
+}
+
+fn dense(id: OrderId) -> u64 {
+    id.0 >> money::SHARD_BITS
+}
+
+/// Translates a flow, running it once to know what each reduction leaves.
+fn steps(flow: &Flow) -> Vec<Step> {
+    let mut book = FastBook::new(flow.symbol.scale().expect("scale"), HASH_SEED);
+    let mut events = Vec::new();
+    let step = |command: &Command| match *command {
+        Command::Place(taker) => {
+            book.place(&taker, &mut events);
+            events.clear();
+            Step::Place {
+                id: dense(taker.id),
+                is_buy: taker.side == Side::Buy,
+                price: taker.price.0,
+                qty: taker.qty.0,
+                is_ioc: taker.time_in_force == TimeInForce::Ioc,
+            }
+        }
+        Command::Cancel(id) => {
+            book.cancel(id);
+            Step::Cancel { id: dense(id) }
+        }
+        Command::Reduce(id, by) => {
+            let before = book.get(id);
+            book.reduce(id, by);
+            match before.filter(|order| order.remaining > by) {
+                None => Step::Cancel { id: dense(id) },
+                Some(order) => Step::Reduce {
+                    id: dense(id),
+                    is_buy: order.side == Side::Buy,
+                    price: order.price.0,
+                    left: order.remaining.0 - by.0,
+                },
+            }
+        }
+    };
+    flow.commands.iter().map(step).collect()
+}
+
+fn run_fast(book: &mut FastBook, commands: &[Command], fills: &mut Fills) {
+    let mut events = Vec::with_capacity(1_024);
+    for command in commands {
+        match command {
+            Command::Place(taker) => {
+                black_box(book.place(taker, &mut events));
+                for event in &events {
+                    if let Event::Fill { maker, qty, .. } = event {
+                        fills.add(dense(*maker), qty.0);
+                    }
+                }
+                events.clear();
+            }
+            Command::Cancel(id) => drop(black_box(book.cancel(*id))),
+            Command::Reduce(id, by) => drop(black_box(book.reduce(*id, *by))),
+        }
+    }
+}
+
+fn main() {
+    let options = Options::parse();
+    let mut measurements = Vec::new();
+    for set in ["lobster-aapl", "cme-es", "zxi-1m3-cancel"] {
+        let Some(flow) = options.wants(set).then(|| Flow::load(set)).flatten() else { continue };
+        let mut expected = Fills::default();
+        flow.trades.iter().for_each(|trade| expected.add(dense(trade.maker), trade.qty.0));
+        let (scale, commands) = (flow.symbol.scale().expect("scale"), &flow.commands);
+        let steps = steps(&flow);
+        let mut contenders = vec![Contender::new(
+            "FastBook",
+            move || FastBook::new(scale, HASH_SEED),
+            |book: &mut FastBook, fills| run_fast(book, commands, fills),
+        )];
+        contenders.extend(peers::all(&steps, commands.len() > 1_000_000));
+        let rounds = options.rounds(commands.len()).min(11);
+        measurements.extend(measure(set, commands.len(), rounds, expected, contenders));
+    }
+    report(&options, &measurements);
+}

@@ -1,0 +1,194 @@
+//! What a request asks of the caller.
+
+use engine::{Command, EngineStatus, Query};
+use money::{Decimal, ShardId, SymbolId, UserId};
+
+use crate::http::Persistence;
+use crate::http::response::Framing;
+
+/// What is to be done for a request. Whatever it is, its slot is completed once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send the command to `command.owner(placement)`; its reply goes to [`super::respond`].
+    Command {
+        /// The command.
+        command: Command,
+        /// How its reply is written.
+        respond: Respond,
+        /// While the reply is [`engine::Reply::CanceledAll`] with `more`, send the command again, and
+        /// answer with the sum of the counts.
+        repeat_while_more: bool,
+    },
+    /// Ask `query.owner(placement)`; the reply goes to [`super::respond`].
+    Query {
+        /// The question.
+        query: Query,
+        /// How its reply is written.
+        respond: Respond,
+    },
+    /// Ask `query.owner(placement)`, then [`super::resolve`] the reply into the action to go on
+    /// with. The client does not see this reply, so it need not wait until it is durable.
+    Resolve {
+        /// The question.
+        query: Query,
+        /// What it is asked for.
+        pending: Pending,
+    },
+    /// Do one thing on every shard.
+    Gather {
+        /// What.
+        gather: Gather,
+        /// How the whole is written.
+        respond: Respond,
+    },
+    /// Complete with these bytes.
+    Answer(Answer),
+    /// Complete with [`super::respond_text`]: the metrics of all shards in Prometheus text.
+    Metrics {
+        /// How.
+        respond: Respond,
+    },
+}
+
+impl Action {
+    /// Whether the answer may be so long that a client should not have many under way
+    /// ([`crate::http::Connection::hold_until`]).
+    pub fn is_bulky(&self) -> bool {
+        /// Rows of some 300 bytes each.
+        const MANY_ROWS: usize = 100;
+        match self {
+            Action::Query { query, .. } => match query {
+                Query::Orders { limit, .. }
+                | Query::Trades { limit, .. }
+                | Query::Depth { limit, .. }
+                | Query::PublicTrades { limit, .. }
+                | Query::Tape { limit, .. }
+                | Query::Book { limit, .. } => *limit > MANY_ROWS,
+                Query::Balances { .. } => true,
+                Query::Order { .. } | Query::Status { .. } => false,
+            },
+            Action::Answer(answer) => answer.shows_state,
+            Action::Gather { .. } | Action::Metrics { .. } => true,
+            Action::Command { .. } | Action::Resolve { .. } => false,
+        }
+    }
+}
+
+/// An answer that is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whole HTTP.
+    pub bytes: Vec<u8>,
+    /// It shows assets or symbols: it waits, like a query's, until what this shard has applied so
+    /// far is durable.
+    pub shows_state: bool,
+}
+
+/// One thing on every shard of the placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    /// Send [`Gather::command`] to every shard, each repeated while its reply says `more`; answer
+    /// with [`super::respond`] and one [`engine::Reply::CanceledAll`] of the sum, or the first refusal.
+    CancelAll {
+        /// Only of this symbol.
+        symbol: Option<SymbolId>,
+    },
+    /// Ask every shard [`Query::Status`]; answer with [`super::respond_shards`].
+    Shards,
+}
+
+impl Gather {
+    /// The command for one shard, if this is done by commands.
+    pub fn command(&self, shard: ShardId) -> Option<Command> {
+        match *self {
+            Gather::CancelAll { symbol } => Some(Command::CancelShard { shard, symbol }),
+            Gather::Shards => None,
+        }
+    }
+
+    /// The question for one shard, if this is done by questions.
+    pub fn query(&self, shard: ShardId) -> Option<Query> {
+        match self {
+            Gather::CancelAll { .. } => None,
+            Gather::Shards => Some(Query::Status { shard }),
+        }
+    }
+}
+
+/// A command about an order whose symbol, and so whose tick and lot, is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pending {
+    pub(super) user: UserId,
+    pub(super) change: Change,
+    pub(super) respond: Respond,
+}
+
+impl Pending {
+    /// How to answer if the question cannot be asked.
+    pub fn respond(&self) -> Respond {
+        self.respond
+    }
+}
+
+/// What is to be changed, in decimal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    /// Less by this much.
+    Reduce(Decimal),
+    /// To this price.
+    Move(Decimal),
+}
+
+/// How a reply is written later: small, so that it is kept with what is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Respond {
+    pub(super) shape: Shape,
+    pub(super) framing: Framing,
+}
+
+impl Respond {
+    /// Makes this the last answer of its connection.
+    pub fn close(&mut self) {
+        self.framing.persistence = Persistence::Close;
+    }
+}
+
+/// What the reply does not say itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Of the caller, whom the header names.
+    Own,
+    /// Of the caller: an order was placed there.
+    Place(SymbolId),
+    /// Of the caller: an order was to be moved.
+    Move(SymbolId),
+    /// Of the caller: an order was to be reduced.
+    Reduce,
+    /// Market data of this symbol.
+    Market(SymbolId),
+    /// Both orders of this symbol's trades, or its resting orders.
+    AdminMarket(SymbolId),
+    /// For an administrator, who names users in parameters.
+    Admin,
+}
+
+/// One shard, for `GET /api/v1/admin/shards`: what the engine says and what the runtime knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardReport {
+    /// Which.
+    pub shard: ShardId,
+    /// From [`engine::Reply::Status`].
+    pub status: EngineStatus,
+    /// Highest journal sequence number handed to the disk.
+    pub appended_lsn: u64,
+    /// Highest durable one.
+    pub durable_lsn: u64,
+    /// That of the newest snapshot, if there is one.
+    pub snapshot_lsn: Option<u64>,
+    /// Messages for other shards that wait for room in their channels.
+    pub outbox_depth: u64,
+    /// Effects that wait until they are durable.
+    pub held_effects: u64,
+    /// Requests admitted here and not answered yet.
+    pub requests_in_flight: u64,
+}

@@ -1,0 +1,30 @@
+//! The native dialect: `/api/v1/*`, and what every server has (`/healthz`, `/readyz`, `/metrics`).
+//!
+//! Stateless: [`route`] turns a request into an [`Action`], [`respond`] a reply into HTTP. The
+//! reference for people is `docs/api.md`.
+
+mod account;
+mod action;
+mod admin;
+mod admin_format;
+mod amounts;
+mod context;
+mod failure;
+mod fields;
+mod format;
+mod market;
+mod order;
+mod refusal;
+mod resolve;
+mod route;
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Answer, Gather, Pending, Respond, ShardReport};
+pub use context::{Auth, Context, Ports, Serving};
+pub use failure::Code;
+pub use format::{
+    draining, internal, not_ready, overloaded, reject, respond, respond_shards, respond_text,
+};
+pub use resolve::resolve;
+pub use route::route;

@@ -1,0 +1,199 @@
+//! The dialect against a real engine of one shard: requests as text in, answers as text out.
+
+mod answers;
+mod bad_input;
+mod routes;
+
+use engine::{Effects, Engine, EngineConfig, Input, Origin, Reply};
+use money::{Placement, ShardId};
+use serde_json::Value;
+
+use super::{
+    Action, Auth, Context, Gather, Ports, Serving, ShardReport, resolve, respond, respond_shards,
+    respond_text, route,
+};
+use crate::http::Connection;
+
+/// The time of everything, in ms.
+const NOW_MS: u64 = 1_700_000_000_000;
+
+/// A server without sockets.
+struct Exchange {
+    engine: Engine,
+    auth: Auth,
+    ports: Ports,
+    serving: Serving,
+}
+
+/// An answer taken apart.
+#[derive(Debug)]
+struct Answered {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answered {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn data(&self) -> Value {
+        let json = self.json();
+        assert_eq!((&json["code"], &json["msg"]), (&0.into(), &"ok".into()), "{}", self.body);
+        json["data"].clone()
+    }
+
+    /// Status, code and message of an error.
+    fn error(&self) -> (u16, u64, String) {
+        let json = self.json();
+        assert!(json["data"].is_null(), "{}", self.body);
+        let code = json["code"].as_u64().unwrap();
+        (self.status, code, json["msg"].as_str().unwrap().to_owned())
+    }
+}
+
+impl Exchange {
+    /// Nothing but development auth.
+    fn empty() -> Exchange {
+        let config = EngineConfig { shard: ShardId(0), shards: 1, hash_seed: 1 };
+        let ports = Ports { shared: 8080, per_shard: vec![8081] };
+        Exchange {
+            engine: Engine::new(config),
+            auth: Auth::development(),
+            ports,
+            serving: Serving::Ready,
+        }
+    }
+
+    /// Two markets, users 1001 (rich in USDT) and 1002 (rich in BTC).
+    fn open() -> Exchange {
+        let mut exchange = Exchange::empty();
+        for (path, body) in [
+            ("assets", r#"{"asset":"BTC","decimals":8}"#),
+            ("assets", r#"{"asset":"USDT","decimals":2}"#),
+            ("assets", r#"{"asset":"ESH4","decimals":0}"#),
+            (
+                "symbols",
+                r#"{"symbol":"BTC_USDT","base":"BTC","quote":"USDT","tick":"0.01","lot":"0.0001","min_notional":"1","max_qty":"1000"}"#,
+            ),
+            (
+                "symbols",
+                r#"{"symbol":"ESH4_USDT","base":"ESH4","quote":"USDT","tick":0.25,"lot":1,"price_band_ppm":100000,"reference_price":"4800"}"#,
+            ),
+            ("users", r#"{"user_id":1001,"name":"taker"}"#),
+            ("users", r#"{"user_id":1002}"#),
+            ("deposits", r#"{"user_id":1001,"asset":"USDT","amount":"100000","ref":"a"}"#),
+            ("deposits", r#"{"user_id":1002,"asset":"BTC","amount":"10","ref":"b"}"#),
+        ] {
+            let answered = exchange.admin("POST", path, body);
+            assert_eq!(answered.status, 200, "{path} {body}: {}", answered.body);
+        }
+        exchange
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            registry: self.engine.registry(),
+            placement: Placement::new(1),
+            shard: ShardId(0),
+            auth: &self.auth,
+            ports: &self.ports,
+            serving: self.serving,
+        }
+    }
+
+    fn apply(&mut self, input: Input) -> Reply {
+        let mut effects = Effects::default();
+        let origin = Origin { shard: ShardId(0), token: 0 };
+        let _ = self.engine.step(NOW_MS, &input, Some(origin), &mut effects);
+        effects.replies.pop().expect("a shard alone answers at once").1
+    }
+
+    fn perform(&mut self, action: Action) -> Vec<u8> {
+        let mut out = Vec::new();
+        match action {
+            Action::Answer(answer) => return answer.bytes,
+            Action::Metrics { respond } => respond_text(&respond, "text/plain", b"x 1\n", &mut out),
+            Action::Command { command, respond: how, repeat_while_more } => {
+                let mut sum = 0;
+                let reply = loop {
+                    match self.apply(Input::Command(command.clone())) {
+                        Reply::CanceledAll { count, more } => {
+                            sum += count;
+                            if !(more && repeat_while_more) {
+                                break Reply::CanceledAll { count: sum, more: false };
+                            }
+                        }
+                        other => break other,
+                    }
+                };
+                respond(&how, &reply, &self.context(), &mut out);
+            }
+            Action::Query { query, respond: how } => {
+                respond(&how, &self.engine.query(&query), &self.context(), &mut out);
+            }
+            Action::Resolve { query, pending } => {
+                let next = resolve(&pending, &self.engine.query(&query), &self.context());
+                return self.perform(next);
+            }
+            Action::Gather { gather: gather @ Gather::CancelAll { .. }, respond: how } => {
+                let reply = self.apply(Input::Command(gather.command(ShardId(0)).unwrap()));
+                respond(&how, &reply, &self.context(), &mut out);
+            }
+            Action::Gather { gather: Gather::Shards, respond: how } => {
+                let report = ShardReport {
+                    shard: ShardId(0),
+                    status: self.engine.status(),
+                    appended_lsn: 7,
+                    durable_lsn: 6,
+                    snapshot_lsn: None,
+                    outbox_depth: 0,
+                    held_effects: 1,
+                    requests_in_flight: 2,
+                };
+                respond_shards(&how, &[report], &mut out);
+            }
+        }
+        out
+    }
+
+    /// Sends whole HTTP.
+    fn send(&mut self, text: &str) -> Answered {
+        let mut connection = Connection::new();
+        assert_eq!(connection.feed(text.as_bytes()), text.len());
+        let request = connection.next_request().expect("accepted").expect("whole");
+        let action = route(&request, &self.context());
+        let answered = self.perform(action);
+        let text = String::from_utf8(answered).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head[9..12].parse().unwrap();
+        Answered { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn call(&mut self, method: &str, target: &str, headers: &str, body: &str) -> Answered {
+        self.send(&format!(
+            "{method} {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    /// As user 1001.
+    fn taker(&mut self, method: &str, route: &str, body: &str) -> Answered {
+        self.call(method, &format!("/api/v1/{route}"), "X-User-ID: 1001\r\n", body)
+    }
+
+    /// As user 1002.
+    fn maker(&mut self, method: &str, route: &str, body: &str) -> Answered {
+        self.call(method, &format!("/api/v1/{route}"), "X-User-ID: 1002\r\n", body)
+    }
+
+    fn admin(&mut self, method: &str, route: &str, body: &str) -> Answered {
+        let target = format!("/api/v1/admin/{route}");
+        self.call(method, &target, "X-Admin-Token: dev-admin\r\n", body)
+    }
+
+    fn public(&mut self, route: &str) -> Answered {
+        self.call("GET", &format!("/api/v1/{route}"), "", "")
+    }
+}

@@ -1,0 +1,26 @@
+//! What one executor runs: a shard, its connections, its journal and its part of the mesh.
+//!
+//! Everything of one executor hangs on one [`Node`], shared by its tasks:
+//!
+//! | task | what it does |
+//! | --- | --- |
+//! | a session per connection | reads, parses, applies what this shard owns, sends on what it does not |
+//! | the turn | takes what peers sent, lets go what is durable, sends a parcel per peer |
+//! | the commit | writes the journal's batches, one after the other |
+//! | the tick | limits of quiet connections, confirmations, the next segment |
+//!
+//! Nothing is awaited while the shard is borrowed, so a borrow never meets another.
+
+pub(crate) mod client;
+pub(crate) mod commit;
+mod dispatch;
+mod measure;
+#[allow(clippy::module_inception)]
+mod node;
+pub(crate) mod parcel;
+pub(crate) mod session;
+pub(crate) mod tick;
+mod waiting;
+
+pub(crate) use measure::start_uptime;
+pub(crate) use node::{Node, NodeParts};

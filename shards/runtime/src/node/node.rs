@@ -1,0 +1,303 @@
+//! The state that all tasks of one executor share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use engine::Origin;
+use gateway::http;
+use gateway::native::{self, Action, Auth, Context, Ports, Serving};
+use money::{Placement, ShardId};
+use shard::{Output, Request, Shard, ShardError};
+use slab::Slab;
+use telemetry::ShardMetrics;
+
+use super::measure::{ROUTES, route_of};
+
+use super::parcel::{Ask, Parcel, Tell, Token};
+use super::session::Session;
+use super::waiting::Waiting;
+use crate::clock::CoarseClock;
+use crate::disk::DirectDisk;
+use crate::mesh::{Mesh, MeshEvent};
+use crate::wake::Notify;
+
+/// Parcels that are taken from the peers in one turn.
+const TURN_PARCELS: usize = 256;
+/// Exit code after an error that the node cannot go on with.
+const FATAL_EXIT_CODE: i32 = 1;
+
+/// What a node is made of.
+pub(crate) struct NodeParts {
+    pub shard: Shard<DirectDisk>,
+    pub mesh: Mesh<Parcel>,
+    pub auth: Auth,
+    pub ports: Ports,
+}
+
+/// One executor's shard and everything around it.
+pub(crate) struct Node {
+    pub here: ShardId,
+    pub placement: Placement,
+    pub clock: CoarseClock,
+    pub shard: RefCell<Shard<DirectDisk>>,
+    pub waiting: Waiting,
+    pub serving: Cell<Serving>,
+    pub metrics: ShardMetrics,
+    /// Something is to be taken in, let go or sent.
+    pub turn: Notify,
+    /// Something has gathered in the journal.
+    pub commit: Notify,
+    auth: Auth,
+    ports: Ports,
+    pub(super) mesh: Mesh<Parcel>,
+    /// What goes to each peer at the end of the turn.
+    pub(super) parcels: RefCell<Vec<Parcel>>,
+    inbox: RefCell<VecDeque<(ShardId, Parcel)>>,
+    /// Let go, on the way to whom it is for. Kept for its memory.
+    pub(super) outputs: RefCell<Vec<Output>>,
+    /// Connections with bytes to send.
+    pub(super) dirty: RefCell<Vec<Rc<Session>>>,
+    pub(crate) sessions: RefCell<Slab<Rc<Session>>>,
+    leaving: Cell<bool>,
+}
+
+impl Node {
+    pub fn new(parts: NodeParts) -> Rc<Node> {
+        let NodeParts { shard, mesh, auth, ports } = parts;
+        let (here, placement) = (shard.engine().shard(), shard.engine().placement());
+        let parcels = placement.all().map(|_| Parcel::default()).collect();
+        Rc::new(Node {
+            here,
+            placement,
+            clock: CoarseClock::new(),
+            shard: RefCell::new(shard),
+            waiting: Waiting::default(),
+            serving: Cell::new(Serving::Recovering),
+            metrics: ShardMetrics::new(ROUTES),
+            turn: Notify::new(),
+            commit: Notify::new(),
+            auth,
+            ports,
+            mesh,
+            parcels: RefCell::new(parcels),
+            inbox: RefCell::default(),
+            outputs: RefCell::default(),
+            dirty: RefCell::default(),
+            sessions: RefCell::default(),
+            leaving: Cell::new(false),
+        })
+    }
+
+    /// Ends the process: nothing that is not durable has left, and nothing more may leave.
+    pub fn fatal(&self, error: &dyn std::fmt::Display) -> ! {
+        tracing::error!(shard = self.here.0, "{error}");
+        eprintln!("ringbook: shard {}: {error}", self.here);
+        std::process::exit(FATAL_EXIT_CODE);
+    }
+
+    fn check(&self, result: Result<(), ShardError>) {
+        if let Err(error) = result {
+            self.fatal(&error);
+        }
+    }
+
+    /// Registers a connection.
+    pub fn enter(&self, session: Rc<Session>) -> usize {
+        self.metrics.connection_opened();
+        self.sessions.borrow_mut().insert(session)
+    }
+
+    /// Forgets a connection.
+    pub fn leave(&self, key: usize) {
+        self.metrics.connection_closed();
+        self.sessions.borrow_mut().remove(key);
+    }
+
+    /// Reads a request: what it asks for, and its route's place in the metrics.
+    pub fn route(&self, request: &http::Request<'_>) -> (Action, usize) {
+        let shard = self.shard.borrow();
+        (native::route(request, &self.context(&shard)), route_of(request.path))
+    }
+
+    pub(super) fn context<'a>(&'a self, shard: &'a Shard<DirectDisk>) -> Context<'a> {
+        Context {
+            registry: shard.engine().registry(),
+            placement: self.placement,
+            shard: self.here,
+            auth: &self.auth,
+            ports: &self.ports,
+            serving: self.serving.get(),
+        }
+    }
+
+    /// Asks a shard, this one or a peer. The answer comes to whoever waits under the token.
+    pub fn ask(&self, owner: ShardId, token: Token, ask: Ask) {
+        if owner == self.here {
+            self.apply(self.here, token, ask);
+        } else {
+            self.metrics.hop();
+            self.parcels.borrow_mut()[owner.0 as usize].asks.push((token, ask));
+        }
+    }
+
+    pub(super) fn ask_request(&self, token: Token, request: Request) {
+        let owner = match &request {
+            Request::Command(command) => command.owner(self.placement),
+            Request::Query(query) => query.owner(self.placement),
+        };
+        self.ask(owner, token, Ask::Request(request));
+    }
+
+    /// Applies what a gateway asks of this shard.
+    fn apply(&self, from: ShardId, token: Token, ask: Ask) {
+        let origin = Origin { shard: from, token };
+        match ask {
+            Ask::Request(Request::Command(command)) => {
+                self.metrics.command_applied();
+                let now_ms = self.clock.now_ms();
+                let result = self.shard.borrow_mut().command(now_ms, command, Some(origin));
+                self.check(result);
+            }
+            Ask::Request(Request::Query(query)) => {
+                self.metrics.query_applied();
+                self.shard.borrow_mut().query(&query, origin);
+            }
+            Ask::Metrics => {
+                let metrics = Tell::Metrics(Box::new((self.here.0, self.snapshot())));
+                self.tell(origin, metrics);
+            }
+        }
+    }
+
+    /// Starts to take what the peers send. Greetings go to `greet`, the rest waits for its turn.
+    pub fn listen_to_peers(self: &Rc<Self>, greet: impl Fn(ShardId, u64) + 'static) {
+        let node = self.clone();
+        self.mesh.receive(move |from, event| {
+            let from = ShardId(from as u16);
+            match event {
+                MeshEvent::Parcel(Parcel { greeting: Some(applied), .. }) => greet(from, applied),
+                MeshEvent::Parcel(parcel) => {
+                    let messages = parcel.batches.iter().map(|batch| batch.messages.len() as u64);
+                    node.metrics.parcel_received(messages.sum());
+                    node.inbox.borrow_mut().push_back((from, parcel));
+                    node.turn.notify();
+                }
+                MeshEvent::Closed if node.leaving.get() => {}
+                MeshEvent::Closed => {
+                    // One shard alone cannot serve; the journals hold everything.
+                    node.fatal(&format_args!("shard {from} has ended"));
+                }
+            }
+        });
+    }
+
+    /// Tells every peer what of its messages is applied here.
+    pub fn greet_peers(&self) {
+        for peer in self.placement.all().filter(|&peer| peer != self.here) {
+            let greeting = Some(self.shard.borrow().greeting(peer));
+            self.send_parcel(peer, Parcel { greeting, ..Parcel::default() });
+        }
+    }
+
+    pub(super) fn send_parcel(&self, peer: ShardId, parcel: Parcel) {
+        let messages = parcel.batches.iter().map(|batch| batch.messages.len() as u64);
+        self.metrics.parcel_sent(messages.sum());
+        if self.mesh.send(peer.0 as usize, parcel).is_err() && !self.leaving.get() {
+            self.fatal(&format_args!("shard {peer} has ended"));
+        }
+    }
+
+    /// The turn: takes what came, lets go what is durable, sends. Never ends.
+    pub async fn take_turns(self: Rc<Self>) {
+        loop {
+            self.turn.notified().await;
+            self.clock.turn();
+            self.take_inbox();
+            self.finish_turn();
+        }
+    }
+
+    /// Takes what the peers sent, as far as the journal has room and the turn allows.
+    fn take_inbox(&self) {
+        for _ in 0..TURN_PARCELS {
+            if !self.shard.borrow().has_room() {
+                // The commit under way gives the next notice.
+                return;
+            }
+            let Some((from, mut parcel)) = self.inbox.borrow_mut().pop_front() else { return };
+            let mut batches = std::mem::take(&mut parcel.batches).into_iter();
+            while let Some(batch) = batches.next() {
+                if !self.shard.borrow().has_room() {
+                    parcel.batches = std::iter::once(batch).chain(batches).collect();
+                    self.inbox.borrow_mut().push_front((from, parcel));
+                    return;
+                }
+                let now_ms = self.clock.now_ms();
+                let result = self.shard.borrow_mut().peer(now_ms, batch);
+                self.check(result);
+            }
+            for (token, ask) in parcel.asks {
+                self.apply(from, token, ask);
+            }
+            for (token, tell) in parcel.tells {
+                self.answered(token, tell);
+            }
+        }
+        self.turn.notify();
+    }
+
+    /// Lets go what is durable, writes to connections and peers, and has the rest committed.
+    pub fn finish_turn(&self) {
+        self.dispatch_released();
+        self.send_parcels();
+        self.flush_sessions();
+        if !self.shard.borrow().is_settled() {
+            self.commit.notify();
+        }
+    }
+
+    fn send_parcels(&self) {
+        if self.placement.shards() == 1 {
+            return;
+        }
+        for peer in self.placement.all() {
+            let parcel = {
+                let parcel = &mut self.parcels.borrow_mut()[peer.0 as usize];
+                if parcel.is_empty() {
+                    continue;
+                }
+                std::mem::take(parcel)
+            };
+            self.send_parcel(peer, parcel);
+        }
+    }
+
+    /// Notes that a connection has bytes to send.
+    pub fn soil(&self, session: &Rc<Session>) {
+        if !session.dirty.replace(true) {
+            self.dirty.borrow_mut().push(session.clone());
+            self.turn.notify();
+        }
+    }
+
+    fn flush_sessions(&self) {
+        let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        for session in dirty.drain(..) {
+            session.flush();
+        }
+        // Flushing soils nobody, so the list is still empty and its memory can be kept.
+        *self.dirty.borrow_mut() = dirty;
+    }
+
+    /// Whether nothing is under way here any more.
+    pub fn is_quiet(&self) -> bool {
+        let has_output = !self.dirty.borrow().is_empty();
+        self.waiting.len() == 0 && !has_output && self.shard.borrow().is_settled()
+    }
+
+    /// From now on a peer that ends is no surprise.
+    pub fn leave_mesh(&self) {
+        self.leaving.set(true);
+    }
+}

@@ -1,0 +1,43 @@
+//! What happens by the clock, not by an event.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::commit::prepare;
+use super::node::Node;
+
+/// How often peers are told what is applied here, when nothing else tells them.
+const CONFIRM_EVERY: Duration = Duration::from_millis(100);
+/// After how many of those the connections' limits are looked at: about a second.
+const LIMITS_EVERY_TICKS: u32 = 10;
+
+/// Confirmations, limits of quiet connections, the next segment after a full disk. Never ends.
+pub(crate) async fn tick(node: Rc<Node>) {
+    let mut ticks = 0u32;
+    loop {
+        glommio::timer::sleep(CONFIRM_EVERY).await;
+        node.clock.turn();
+        confirm(&node);
+        ticks = ticks.wrapping_add(1);
+        if ticks.is_multiple_of(LIMITS_EVERY_TICKS) {
+            prepare(&node);
+            let sessions: Vec<_> =
+                node.sessions.borrow().iter().map(|(_, session)| session.clone()).collect();
+            for session in sessions {
+                session.check_limits(node.clock.now_ms());
+            }
+        }
+    }
+}
+
+fn confirm(node: &Rc<Node>) {
+    let mut outputs = std::mem::take(&mut *node.outputs.borrow_mut());
+    node.shard.borrow_mut().confirm_all(&mut outputs);
+    if !outputs.is_empty() {
+        for output in outputs.drain(..) {
+            node.dispatch(output);
+        }
+        node.turn.notify();
+    }
+    *node.outputs.borrow_mut() = outputs;
+}

@@ -1,0 +1,386 @@
+//! The start and the end of a node.
+//!
+//! Everything that can go wrong before a shard runs goes wrong in the starting thread. Then one
+//! executor per shard: it joins the mesh, replays its journal, tells its peers what it has applied
+//! and is told the same, and when all have come so far, listens.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use engine::{Command, Refusal, Reply};
+use gateway::native::{Auth, Ports, Serving};
+use journal::JournalConfig;
+use money::{SHARD_BITS, ShardId};
+use shard::{Request, Shard};
+
+use crate::clock::CoarseClock;
+use crate::config::{NodeConfig, Ready, RunError};
+use crate::cores::ShardPlacement;
+use crate::disk::{DirectDisk, DirectDiskConfig};
+use crate::drain::{Drain, block_signals};
+use crate::executor::ExecutorSettings;
+use crate::listener::{Listener, Reserved, StopHandle, reserve};
+use crate::lock::DirectoryLock;
+use crate::mesh::{Seat, seats};
+use crate::node::client::{Client, Driver};
+use crate::node::commit::{commit, prepare};
+use crate::node::parcel::Parcel;
+use crate::node::session::serve;
+use crate::node::tick::tick;
+use crate::node::{Node, NodeParts};
+use crate::wake::Notify;
+
+/// Parcels that one channel of the mesh holds.
+const MESH_CAPACITY_PARCELS: usize = 1_024;
+/// How long a draining node waits for what is under way.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How often a draining shard looks whether it is done.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// Marks a data directory whose bootstrap is complete.
+const BOOTSTRAPPED_FILE: &str = "bootstrapped";
+
+/// What one shard's executor is given.
+struct Start {
+    shard: u16,
+    shards: u16,
+    seat: Seat<Parcel>,
+    directory: PathBuf,
+    disk: DirectDiskConfig,
+    journal: JournalConfig,
+    hash_seed: u64,
+    auth: Auth,
+    ports: Ports,
+    listeners: Vec<Reserved>,
+    /// Only on shard 0.
+    bootstrap: Option<(Vec<Command>, PathBuf)>,
+    driver: Option<Driver>,
+    shared: Shared,
+    reports: Sender<Report>,
+}
+
+/// What all executors and the starting thread share.
+#[derive(Clone)]
+struct Shared {
+    /// All shards are recovered.
+    recovered: Drain,
+    /// The bootstrap is done.
+    open: Drain,
+    /// The node is to end.
+    drain: Drain,
+    /// Shards with nothing under way, while draining.
+    quiet: Arc<AtomicUsize>,
+    replayed: Arc<AtomicU64>,
+}
+
+/// What an executor tells the starting thread.
+enum Report {
+    Recovered,
+    Listening,
+    Failed(String),
+}
+
+/// Runs a node until `SIGTERM` or `SIGINT`, or until the driver returns. Blocks.
+pub fn run(
+    config: NodeConfig,
+    on_ready: Box<dyn FnOnce(&Ready) + Send>,
+    driver: Option<Driver>,
+) -> Result<(), RunError> {
+    let system = |what| move |source| RunError::System { what, source };
+    crate::node::start_uptime();
+    block_signals().map_err(system("cannot block signals"))?;
+    let directory = config.data.clone();
+    std::fs::create_dir_all(&directory)
+        .map_err(|source| RunError::Directory { directory: directory.clone(), source })?;
+    let _lock = DirectoryLock::acquire(&directory)?;
+    let placement = ShardPlacement::decide(config.cores.clone(), config.shards.map(usize::from))?;
+    let most = 1 << SHARD_BITS;
+    if placement.shards() > most {
+        return Err(RunError::Shards { asked: placement.shards(), most });
+    }
+    let drain = Drain::on_signals().map_err(system("cannot wait for signals"))?;
+    let shared = Shared {
+        recovered: Drain::new(),
+        open: Drain::new(),
+        drain,
+        quiet: Arc::default(),
+        replayed: Arc::default(),
+    };
+    let (reports, told) = channel();
+    let (starts, address) = starts(&config, &placement, driver, &shared, reports)?;
+    let settings = ExecutorSettings { spin_before_park: config.spin, ..Default::default() };
+    let since = Instant::now();
+    let mut executors = Vec::new();
+    for start in starts {
+        let shard = usize::from(start.shard);
+        let executor = settings.start(&placement, shard, move || run_shard(start));
+        executors.push(executor.map_err(|error| RunError::Recovery(error.to_string()))?);
+    }
+    let shards = placement.shards() as u16;
+    await_reports(&told, shards, |report| matches!(report, Report::Recovered))?;
+    let recovery = since.elapsed();
+    shared.recovered.give();
+    await_reports(&told, shards, |report| matches!(report, Report::Listening))?;
+    let recovered_records = shared.replayed.load(Ordering::Relaxed);
+    on_ready(&Ready { address, shards, recovered_records, recovery });
+    for executor in executors {
+        executor.join().map_err(|error| RunError::Recovery(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn await_reports(
+    told: &Receiver<Report>,
+    shards: u16,
+    expected: impl Fn(&Report) -> bool,
+) -> Result<(), RunError> {
+    for _ in 0..shards {
+        match told.recv() {
+            Ok(report) if expected(&report) => {}
+            Ok(Report::Failed(text)) => return Err(RunError::Recovery(text)),
+            Ok(_) | Err(_) => return Err(RunError::Recovery("a shard has ended".to_owned())),
+        }
+    }
+    Ok(())
+}
+
+/// Makes what every executor needs, and the address that they listen on.
+fn starts(
+    config: &NodeConfig,
+    placement: &ShardPlacement,
+    driver: Option<Driver>,
+    shared: &Shared,
+    reports: Sender<Report>,
+) -> Result<(Vec<Start>, Option<SocketAddr>), RunError> {
+    let shards = placement.shards() as u16;
+    check_shard_count(&config.data, shards)?;
+    let (listeners, ports, address) = listeners(config, shards)?;
+    let auth = Auth { is_development: true, admin_token: config.admin_token.clone() };
+    let disk = DirectDiskConfig {
+        durability: config.durability,
+        // The journal fills its segments itself.
+        zero_fill: false,
+        allow_memory: config.allow_memory,
+    };
+    let hash_seed = random_seed();
+    let marker = config.data.join(BOOTSTRAPPED_FILE);
+    let wanted = !marker.exists() && !config.bootstrap.is_empty();
+    let mut bootstrap = wanted.then(|| (config.bootstrap.clone(), marker));
+    let mut driver = driver;
+    let seats = seats::<Parcel>(usize::from(shards), MESH_CAPACITY_PARCELS);
+    let mut starts = Vec::new();
+    for ((shard, seat), listeners) in (0..shards).zip(seats).zip(listeners) {
+        let directory = shard_directory(&config.data, shard);
+        std::fs::create_dir_all(&directory)
+            .map_err(|source| RunError::Directory { directory: directory.clone(), source })?;
+        // Fails here, in the starting thread, where the message is plain.
+        DirectDisk::open(&directory, disk)?;
+        let mut journal = JournalConfig::new(ShardId(shard), shards);
+        journal.segment_bytes = config.segment_bytes;
+        journal.first_segment_bytes = journal.first_segment_bytes.min(config.segment_bytes);
+        journal.check()?;
+        starts.push(Start {
+            shard,
+            shards,
+            seat,
+            directory,
+            disk,
+            journal,
+            hash_seed,
+            auth: auth.clone(),
+            ports: ports.clone(),
+            listeners,
+            bootstrap: bootstrap.take(),
+            driver: driver.take(),
+            shared: shared.clone(),
+            reports: reports.clone(),
+        });
+    }
+    Ok((starts, address))
+}
+
+/// The directory of one shard's journal inside the data directory.
+pub fn shard_directory(data: &Path, shard: u16) -> PathBuf {
+    data.join(format!("shard-{shard:04}"))
+}
+
+fn check_shard_count(data: &Path, shards: u16) -> Result<(), RunError> {
+    let found = (0..=u16::MAX).take_while(|&shard| shard_directory(data, shard).is_dir()).count();
+    // A start that was killed between two directories has written nothing yet.
+    let written = |shard: u16| {
+        std::fs::read_dir(shard_directory(data, shard)).is_ok_and(|mut files| files.next().is_some())
+    };
+    let is_used = (0..found as u16).any(written);
+    if found != 0 && is_used && found != usize::from(shards) {
+        let (directory, asked) = (data.to_path_buf(), usize::from(shards));
+        return Err(RunError::ShardCount { directory, found, asked });
+    }
+    Ok(())
+}
+
+type Listening = (Vec<Vec<Reserved>>, Ports, Option<SocketAddr>);
+
+fn listeners(config: &NodeConfig, shards: u16) -> Result<Listening, RunError> {
+    let mut listeners: Vec<Vec<Reserved>> = (0..shards).map(|_| Vec::new()).collect();
+    if !config.listen {
+        return Ok((listeners, Ports::default(), None));
+    }
+    let address = SocketAddr::new(config.host, config.port);
+    let failed = |address| move |source| RunError::Listen { address, source };
+    let reserved = reserve(address, usize::from(shards)).map_err(failed(address))?;
+    let address = reserved[0].address();
+    let mut ports = Ports { shared: address.port(), per_shard: Vec::new() };
+    for (own, one) in listeners.iter_mut().zip(reserved) {
+        own.push(one);
+    }
+    if config.shard_ports {
+        for (shard, own) in (0..shards).zip(listeners.iter_mut()) {
+            let port = address.port().checked_add(1 + shard).unwrap_or(0);
+            let alone = SocketAddr::new(config.host, port);
+            let reserved = reserve(alone, 1).map_err(failed(alone))?;
+            ports.per_shard.push(reserved[0].address().port());
+            own.extend(reserved);
+        }
+    }
+    Ok((listeners, ports, Some(address)))
+}
+
+/// Seeds the hash maps; reaches no output, so a weak one would do no harm to a replay.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// One shard's executor, from its start to its end.
+async fn run_shard(start: Start) {
+    let reports = start.reports.clone();
+    if let Err(text) = try_run_shard(start).await {
+        // Nobody listens any more once the starting thread has given up.
+        let _ = reports.send(Report::Failed(text));
+    }
+}
+
+async fn try_run_shard(start: Start) -> Result<(), String> {
+    let Start { shard: here, shards, seat, shared, reports, .. } = start;
+    let mesh = seat.connect().await;
+    let disk = DirectDisk::open(&start.directory, start.disk).map_err(|error| error.to_string())?;
+    let now_ms = CoarseClock::new().now_ms();
+    let replayed = shared.replayed.clone();
+    let progress = move |_| {
+        replayed.fetch_add(1, Ordering::Relaxed);
+    };
+    let recovered = Shard::recover(disk, start.journal, start.hash_seed, now_ms, progress).await;
+    let shard = recovered.map_err(|error| error.to_string())?;
+    let node = Node::new(NodeParts { shard, mesh, auth: start.auth, ports: start.ports });
+    handshake(&node, shards).await?;
+    let _ = reports.send(Report::Recovered);
+    shared.recovered.noticed().await;
+
+    glommio::spawn_local(node.clone().take_turns()).detach();
+    glommio::spawn_local(commit(node.clone())).detach();
+    glommio::spawn_local(tick(node.clone())).detach();
+    prepare(&node);
+    node.turn.notify();
+    if here == 0 {
+        if let Some((commands, marker)) = start.bootstrap {
+            bootstrap(&node, commands, &marker).await?;
+        }
+        shared.open.give();
+    }
+    shared.open.noticed().await;
+    node.serving.set(Serving::Ready);
+    let stops = listen(&node, start.listeners)?;
+    let _ = reports.send(Report::Listening);
+    if let Some(driver) = start.driver {
+        let (client, drain) = (Client::new(node.clone()), shared.drain.clone());
+        glommio::spawn_local(async move {
+            driver(client).await;
+            drain.give();
+        })
+        .detach();
+    }
+    shared.drain.noticed().await;
+    end(&node, &stops, &shared).await;
+    Ok(())
+}
+
+/// Tells every peer what is applied here, and learns what they have applied.
+async fn handshake(node: &Rc<Node>, shards: u16) -> Result<(), String> {
+    let greeted = Rc::new((Notify::new(), std::cell::RefCell::new(Vec::new())));
+    let heard = greeted.clone();
+    node.listen_to_peers(move |from, applied| {
+        heard.1.borrow_mut().push((from, applied));
+        heard.0.notify();
+    });
+    node.greet_peers();
+    while greeted.1.borrow().len() + 1 < usize::from(shards) {
+        greeted.0.notified().await;
+    }
+    for &(peer, applied) in greeted.1.borrow().iter() {
+        node.shard.borrow_mut().resume(peer, applied).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Applies the commands of a new data directory. Repeated from the start after a crash in between,
+/// so what exists already is no error.
+async fn bootstrap(node: &Rc<Node>, commands: Vec<Command>, marker: &Path) -> Result<(), String> {
+    let client = Client::new(node.clone());
+    for command in commands {
+        match client.call(Request::Command(command.clone())).await {
+            Reply::Refused(
+                Refusal::AssetExists | Refusal::SymbolExists | Refusal::UserExists,
+            ) => {}
+            Reply::Refused(refusal) => return Err(format!("bootstrap: {command:?}: {refusal}")),
+            _ => {}
+        }
+    }
+    let made = std::fs::File::create(marker).and_then(|file| file.sync_all());
+    made.map_err(|error| format!("cannot write {}: {error}", marker.display()))
+}
+
+fn listen(node: &Rc<Node>, reserved: Vec<Reserved>) -> Result<Vec<StopHandle>, String> {
+    let mut stops = Vec::new();
+    for one in reserved {
+        let listener: Listener = one.listen().map_err(|error| format!("cannot listen: {error}"))?;
+        stops.push(listener.stop_handle());
+        let node = node.clone();
+        let accept = move |connection| {
+            glommio::spawn_local(serve(node.clone(), connection)).detach();
+        };
+        glommio::spawn_local(listener.serve(accept)).detach();
+    }
+    Ok(stops)
+}
+
+/// Drains: accepts no more, answers what is under way, and ends when every shard is done.
+async fn end(node: &Rc<Node>, stops: &[StopHandle], shared: &Shared) {
+    node.serving.set(Serving::Draining);
+    stops.iter().for_each(StopHandle::stop);
+    let sessions: Vec<_> =
+        node.sessions.borrow().iter().map(|(_, session)| session.clone()).collect();
+    for session in sessions {
+        session.drain();
+    }
+    let since = Instant::now();
+    while !node.is_quiet() && since.elapsed() < DRAIN_LIMIT {
+        glommio::timer::sleep(DRAIN_POLL).await;
+    }
+    shared.quiet.fetch_add(1, Ordering::SeqCst);
+    // A shard with nothing of its own under way still serves those that have.
+    let shards = usize::from(node.placement.shards());
+    while shared.quiet.load(Ordering::SeqCst) < shards && since.elapsed() < DRAIN_LIMIT {
+        glommio::timer::sleep(DRAIN_POLL).await;
+    }
+    node.leave_mesh();
+    // Everything applied must be durable; what peers have not taken is sent again after the start.
+    while !node.shard.borrow().is_settled() && since.elapsed() < DRAIN_LIMIT {
+        node.commit.notify();
+        glommio::timer::sleep(DRAIN_POLL).await;
+    }
+    tracing::info!(shard = node.here.0, "drained");
+}
