@@ -1,1 +1,99 @@
-fn main() {}
+//! `ringbook`: the command line of a self-hosted exchange server.
+//!
+//! Thin on purpose: it reads what is asked for, puts configuration together and wires the crates of
+//! `shards/`. What it does itself is for people: the replay of recorded flows, the demo, and a look
+//! into the journal.
+
+mod bootstrap;
+mod cli;
+mod config;
+mod demo;
+mod format;
+mod journal_tool;
+mod replay;
+mod serve;
+mod terminal;
+mod time;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::{Cli, JournalCommand, ReplayArguments, Subcommands};
+
+/// Wrong arguments or configuration, as clap has it.
+const USAGE_ERROR: u8 = 2;
+
+/// What went wrong, as the exit code tells it.
+enum Failure {
+    Usage(anyhow::Error),
+    Failed(anyhow::Error),
+    /// Has been said already.
+    Told,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Failed(error)) => {
+            eprintln!("ringbook: {error:#}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(error)) => {
+            eprintln!("ringbook: {error:#}");
+            ExitCode::from(USAGE_ERROR)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Subcommands::Serve(arguments) => {
+            let config = config::load(&arguments).map_err(Failure::Usage)?;
+            serve::serve(config).map_err(Failure::Failed)
+        }
+        Subcommands::Demo(arguments) => {
+            config::check_host(arguments.host).map_err(Failure::Usage)?;
+            demo::run(arguments).map_err(Failure::Failed)
+        }
+        Subcommands::Replay(arguments) => {
+            let options = replay_options(arguments).map_err(Failure::Usage)?;
+            replay::run(options).map_err(Failure::Failed)
+        }
+        Subcommands::Journal { command: JournalCommand::Dump(arguments) } => {
+            journal_tool::dump(&arguments).map_err(Failure::Failed)
+        }
+        Subcommands::Journal { command: JournalCommand::Verify(arguments) } => {
+            match journal_tool::verify(&arguments.data).map_err(Failure::Failed)? {
+                true => Ok(()),
+                false => Err(Failure::Told),
+            }
+        }
+    }
+}
+
+fn replay_options(arguments: ReplayArguments) -> Result<replay::Options> {
+    let target = match arguments.url {
+        Some(url) => replay::Target::Http {
+            url,
+            admin_token: arguments.admin_token,
+            reconnect: Duration::from_secs(arguments.reconnect_s),
+        },
+        None => replay::Target::InProcess {
+            shards: arguments.shards,
+            cores: arguments.cores.as_deref().map(config::cores).transpose()?,
+            data: arguments.data,
+            spin: config::spin(arguments.spin_us),
+        },
+    };
+    Ok(replay::Options {
+        set: arguments.set,
+        out: arguments.out,
+        maker_fee_ppm: arguments.maker_fee_ppm,
+        taker_fee_ppm: arguments.taker_fee_ppm,
+        target,
+    })
+}

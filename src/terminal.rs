@@ -25,8 +25,7 @@ pub fn progress(title: &'static str) -> ProgressBar {
     bar
 }
 
-/// A directory that is removed when it is dropped. Under `TMPDIR`; a memory file system there may
-/// know no direct I/O, then the node says so.
+/// A directory under `TMPDIR` that is removed when it is dropped.
 pub fn temporary_directory() -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix("ringbook-")

@@ -38,9 +38,8 @@ impl Endpoint {
             !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ']),
             "url: {url:?} must be http://host:port and nothing behind it"
         );
-        let has_port = authority
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let has_port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
         Ok(Endpoint { authority })
     }
@@ -245,7 +244,9 @@ mod tests {
 
     #[test]
     fn heads_are_read() {
-        let head = Head::parse("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\ncontent-length: 12\r\n\r\n");
+        let head = Head::parse(
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\ncontent-length: 12\r\n\r\n",
+        );
         assert_eq!(head, Some(Head { status: 503, length_bytes: 12, retry_after_s: Some(1) }));
         assert_eq!(Head::parse("SSH-2.0-OpenSSH_9\r\n\r\n"), None);
     }
@@ -258,7 +259,11 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 4];
             stream.read_exact(&mut request).unwrap();
-            for piece in ["HTTP/1.1 200 O", "K\r\ncontent-length: 5\r\n\r\nhel", "loHTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n"] {
+            for piece in [
+                "HTTP/1.1 200 O",
+                "K\r\ncontent-length: 5\r\n\r\nhel",
+                "loHTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n",
+            ] {
                 stream.write_all(piece.as_bytes()).unwrap();
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -62,11 +62,7 @@ pub struct Outcome {
 }
 
 /// Replays the flow of a set against a venue that is prepared for it.
-pub async fn drive<V: Venue>(
-    venue: &mut V,
-    set: &Set,
-    progress: &ProgressBar,
-) -> Result<Outcome> {
+pub async fn drive<V: Venue>(venue: &mut V, set: &Set, progress: &ProgressBar) -> Result<Outcome> {
     let mut driver = Driver::new(venue, set, progress)?;
     driver.run().await?;
     driver.finish().await
@@ -238,7 +234,8 @@ impl<'a, V: Venue> Driver<'a, V> {
         self.counts.reconnects += 1;
         let mut applied = oldest;
         for number in (oldest..self.next).rev() {
-            if !self.under_way[number - oldest].answered && self.left_a_mark(oldest, number).await? {
+            if !self.under_way[number - oldest].answered && self.left_a_mark(oldest, number).await?
+            {
                 applied = number + 1;
                 break;
             }

@@ -9,15 +9,11 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use money::{
-    Cid, Decimal, Lots, OrderId, OrderStatus, Side, TradeId, Units, UserId, write_units,
-};
+use money::{Cid, Decimal, Lots, OrderId, OrderStatus, Side, TradeId, Units, UserId, write_units};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{
-    Connection, Endpoint, Response, is_loss, open_patiently, push_encoded,
-};
+use super::connection::{Connection, Endpoint, Response, is_loss, open_patiently, push_encoded};
 use super::set::{Action, Leg, Market};
 use super::venue::{Answer, Balance, Balances, Resting, Sent, Standing, Trade, Venue, VenueError};
 
@@ -460,8 +456,7 @@ impl Venue for Http {
 
     async fn tape(&mut self, after: TradeId) -> Result<Vec<Trade>> {
         let symbol = &self.market()?.spec.name;
-        let path =
-            format!("/api/v1/admin/tape?symbol={symbol}&after={after}&limit={PAGE_ROWS}");
+        let path = format!("/api/v1/admin/tape?symbol={symbol}&after={after}&limit={PAGE_ROWS}");
         let rows: Vec<TradeData> = self.get(&path, Caller::Admin)?;
         let market = self.market()?;
         let trades = rows.iter().map(|row| {

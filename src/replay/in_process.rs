@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use engine::{BalanceView, Command, NewSymbol, OrderRef, OrderView, Place, Query, Refusal, Reply, Transfer};
+use engine::{
+    BalanceView, Command, NewSymbol, OrderRef, OrderView, Place, Query, Refusal, Reply, Transfer,
+};
 use money::{
     Asset, AssetId, Cid, OrderId, OrderKind, Placement, SelfTrade, Side, SymbolId, SymbolPatch,
     SymbolSpec, TradeId, Units, UserId,
@@ -49,7 +51,6 @@ impl InProcess {
     fn asset(&self, name: &str) -> Result<AssetId> {
         self.client.registry().asset_named(name).with_context(|| format!("no asset {name}"))
     }
-
 }
 
 fn balance_of(views: &[BalanceView], asset: AssetId) -> Balance {
@@ -136,7 +137,9 @@ impl Venue for InProcess {
                 let change = Command::UpdateSymbol { symbol: self.symbol, patch };
                 match self.command(change).await {
                     Reply::Symbol(_) => {}
-                    other => return Err(unexpected(&other)).with_context(|| format!("symbol {name}")),
+                    other => {
+                        return Err(unexpected(&other)).with_context(|| format!("symbol {name}"));
+                    }
                 }
             }
             other => return Err(unexpected(&other)).with_context(|| format!("symbol {name}")),
@@ -240,9 +243,6 @@ impl Venue for InProcess {
         let Reply::Balances(views) = self.query(Query::Balances { user }).await else {
             bail!("no balances of user {user}")
         };
-        Ok(Balances {
-            base: balance_of(&views, self.base),
-            quote: balance_of(&views, self.quote),
-        })
+        Ok(Balances { base: balance_of(&views, self.base), quote: balance_of(&views, self.quote) })
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use runtime::NodeConfig;
+use runtime::cores::CoreList;
 
 use self::driver::Outcome;
 use self::http::Http;
@@ -48,12 +49,12 @@ pub enum Target {
     InProcess {
         /// How many shards.
         shards: u16,
-        /// The cores to pin them to; empty is unpinned.
-        cores: Vec<usize>,
+        /// The cores to pin them to; `None` is all available ones.
+        cores: Option<CoreList>,
         /// Data directory, or `None` for a temporary one.
         data: Option<PathBuf>,
-        /// How long an idle shard looks for work before it sleeps.
-        spin: Duration,
+        /// How long an idle shard looks for work before it sleeps, if it does.
+        spin: Option<Duration>,
     },
     /// A running server.
     Http {
@@ -74,14 +75,14 @@ pub fn run(options: Options) -> Result<()> {
     set.market.spec.check()?;
     let (set, outcome, venue) = match options.target {
         Target::InProcess { shards, cores, data, spin } => {
-            let name = format!("in process, {}", shard_count(shards));
-            let (set, outcome) = replay_in_process(set, shards, cores, data, spin)?;
-            (set, outcome, name)
+            let node = NodeConfig { shards: Some(shards), cores, spin, ..NodeConfig::default() };
+            let (set, outcome) = replay_in_process(set, node, data)?;
+            (set, outcome, format!("in process, {}", shard_count(shards)))
         }
         Target::Http { url, admin_token, reconnect } => {
             let mut venue = Http::connect(&url, &admin_token, reconnect)?;
             let name = format!("{url}, {}", shard_count(venue.shards()));
-            let outcome = ::journal::block_on(replay(&mut venue, &set))?;
+            let outcome = journal::block_on(replay(&mut venue, &set))?;
             (set, outcome, name)
         }
     };
@@ -103,27 +104,20 @@ async fn replay<V: Venue>(venue: &mut V, set: &Set) -> Result<Outcome> {
     outcome
 }
 
-fn replay_in_process(
-    set: Set,
-    shards: u16,
-    cores: Vec<usize>,
-    data: Option<PathBuf>,
-    spin: Duration,
-) -> Result<(Set, Outcome)> {
+fn replay_in_process(set: Set, node: NodeConfig, data: Option<PathBuf>) -> Result<(Set, Outcome)> {
     // Kept until the node has stopped, then removed.
     let temporary = match data {
         Some(_) => None,
         None => Some(terminal::temporary_directory()?),
     };
-    let data = data.or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()));
     let config = NodeConfig {
-        data: data.context("a data directory")?,
-        shards,
-        cores,
-        spin,
+        // What is removed at the end need not survive a power cut.
+        allow_memory: temporary.is_some(),
+        data: data
+            .or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()))
+            .context("a data directory")?,
         listen: false,
-        bootstrap: Vec::new(),
-        ..NodeConfig::default()
+        ..node
     };
     let (sender, receiver) = mpsc::channel();
     let driver: runtime::Driver = Box::new(move |client| {

@@ -110,7 +110,9 @@ impl Set {
         let market = Market::read(&directory.join("market.json"))?;
         let deposits = read_deposits(&directory.join("balances.csv"), &market)?;
         let mut flow = Flow::default();
-        read_rows(&directory.join("flow.csv.gz"), FLOW_COLUMNS, |fields| flow.add(&market, fields))?;
+        read_rows(&directory.join("flow.csv.gz"), FLOW_COLUMNS, |fields| {
+            flow.add(&market, fields)
+        })?;
         let mut users: Vec<UserId> =
             deposits.iter().map(|deposit| deposit.user).chain(flow.users()).collect();
         users.sort_unstable();
@@ -319,7 +321,9 @@ fn read_rows<const COLUMNS: usize>(
             _ if text.is_empty() => {}
             _ => {
                 let mut fields = [""; COLUMNS];
-                split(text, &mut fields).and_then(|()| each(fields)).with_context(|| place.to_string())?;
+                split(text, &mut fields)
+                    .and_then(|()| each(fields))
+                    .with_context(|| place.to_string())?;
             }
         }
     }
@@ -382,10 +386,7 @@ pub mod tests {
              reduce,a.2,7,,,,2\ncancel,a.2,7,,,,\n",
         )
         .unwrap();
-        assert_eq!(
-            set.deposits[1],
-            Deposit { user: UserId(0), leg: Leg::Quote, amount: 100_050 }
-        );
+        assert_eq!(set.deposits[1], Deposit { user: UserId(0), leg: Leg::Quote, amount: 100_050 });
         assert_eq!(set.users, [UserId(0), UserId(7)]);
         let place = Action::Place {
             side: Side::Buy,
@@ -412,7 +413,10 @@ pub mod tests {
             ("place,1,7,BUY,GTC,4799.25", "fields"),
             ("place,1,7,BUY,GTC,4799.25,1\nplace,1,7,BUY,GTC,4799.25,1", "twice"),
         ] {
-            let error = format!("{:#}", read("user_id,asset,amount\n", &format!("{header}{row}\n")).unwrap_err());
+            let error = format!(
+                "{:#}",
+                read("user_id,asset,amount\n", &format!("{header}{row}\n")).unwrap_err()
+            );
             assert!(error.contains("flow.csv.gz line") && error.contains(word), "{error}");
         }
         let error = format!("{:#}", read("user_id,asset,amount\n1,EUR,1\n", header).unwrap_err());

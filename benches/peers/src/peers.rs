@@ -26,36 +26,34 @@ fn matchcore(steps: &[Step]) -> Contender<'_> {
     let mut id_of = Vec::new();
     let command = |(number, step): (u64, &Step)| {
         id_of.push(0);
-        let kind = match *step {
-            Step::Place { id, is_buy, price, qty, is_ioc } => {
-                number_of.insert(id, number);
-                id_of[number as usize] = id;
-                let side = if is_buy { Side::Buy } else { Side::Sell };
-                let time_in_force = if is_ioc { TimeInForce::Ioc } else { TimeInForce::Gtc };
-                CommandKind::Submit(SubmitCmd {
-                    order: NewOrder::Limit(LimitOrder::new(
-                        Price(price),
-                        QuantityPolicy::Standard { quantity: Quantity(qty) },
-                        OrderFlags::new(side, false, time_in_force),
+        let kind =
+            match *step {
+                Step::Place { id, is_buy, price, qty, is_ioc } => {
+                    number_of.insert(id, number);
+                    id_of[number as usize] = id;
+                    let side = if is_buy { Side::Buy } else { Side::Sell };
+                    let time_in_force = if is_ioc { TimeInForce::Ioc } else { TimeInForce::Gtc };
+                    CommandKind::Submit(SubmitCmd {
+                        order: NewOrder::Limit(LimitOrder::new(
+                            Price(price),
+                            QuantityPolicy::Standard { quantity: Quantity(qty) },
+                            OrderFlags::new(side, false, time_in_force),
+                        )),
+                    })
+                }
+                Step::Cancel { id } => CommandKind::Cancel(CancelCmd {
+                    order_id: OrderId(number_of.get(&id).copied().unwrap_or(u64::MAX)),
+                    order_kind: OrderKind::Limit,
+                }),
+                Step::Reduce { id, left, .. } => CommandKind::Amend(AmendCmd {
+                    order_id: OrderId(number_of[&id]),
+                    patch: AmendPatch::Limit(LimitOrderPatch::new().with_quantity_policy(
+                        QuantityPolicy::Standard { quantity: Quantity(left) },
                     )),
-                })
-            }
-            Step::Cancel { id } => CommandKind::Cancel(CancelCmd {
-                order_id: OrderId(number_of.get(&id).copied().unwrap_or(u64::MAX)),
-                order_kind: OrderKind::Limit,
-            }),
-            Step::Reduce { id, left, .. } => CommandKind::Amend(AmendCmd {
-                order_id: OrderId(number_of[&id]),
-                patch: AmendPatch::Limit(
-                    LimitOrderPatch::new()
-                        .with_quantity_policy(QuantityPolicy::Standard { quantity: Quantity(left) }),
-                ),
-            }),
-        };
-        let meta = CommandMeta {
-            sequence_number: SequenceNumber(number),
-            timestamp: Timestamp(number),
-        };
+                }),
+            };
+        let meta =
+            CommandMeta { sequence_number: SequenceNumber(number), timestamp: Timestamp(number) };
         Command { meta, kind }
     };
     let commands: Vec<Command> = (0..).zip(steps).map(command).collect();

@@ -29,6 +29,8 @@ on_both_books! {
     a_market_sell_by_budget_stops_at_what_it_wants
     an_amount_too_large_to_count_is_unaffordable
     a_fok_by_budget_needs_the_budget_used_up
+    a_fok_by_budget_may_end_within_one_order
+    what_flooring_saved_pays_for_one_fill_more
     self_trade_none_trades_with_itself
     expire_taker_ends_the_taker_at_its_own_order
     expire_maker_goes_on_behind_its_own_order
@@ -218,6 +220,27 @@ fn a_fok_by_budget_needs_the_budget_used_up<B: TestBook>() {
     let (outcome, events) = place(&mut book, fok(4, 20 + 55));
     assert_eq!(outcome, Outcome::Filled { remaining: rest(7) });
     assert_eq!(fills(&events), [(1, 10, 2), (2, 11, 5)]);
+}
+
+fn a_fok_by_budget_may_end_within_one_order<B: TestBook>() {
+    let mut book = B::make(plain_scale());
+    fill_book(&mut book, &[sell(1, 10, 100)]);
+    let fok = book::Taker { time_in_force: TimeInForce::Fok, ..by_budget(2, Side::Buy, 57) };
+    let (outcome, events) = place(&mut book, fok);
+    assert_eq!(outcome, Outcome::Filled { remaining: Lots(1_000_000 - 5) });
+    assert_eq!(fills(&events), [(1, 10, 5)]);
+}
+
+fn what_flooring_saved_pays_for_one_fill_more<B: TestBook>() {
+    // A lot costs 1.5: of a budget of 2 one lot takes 1, and so does the next.
+    let mut book = B::make(Scale::new(1, 1, 1, 0, 0).unwrap());
+    fill_book(&mut book, &[sell(1, 15, 100)]);
+    for (id, time_in_force) in [(2, TimeInForce::Ioc), (3, TimeInForce::Fok)] {
+        let taker = book::Taker { time_in_force, ..by_budget(id, Side::Buy, 2) };
+        let (outcome, events) = place(&mut book, taker);
+        assert_eq!(outcome, Outcome::Filled { remaining: Lots(1_000_000 - 2) });
+        assert_eq!(fills(&events), [(1, 15, 1), (1, 15, 1)]);
+    }
 }
 
 fn self_trade_none_trades_with_itself<B: TestBook>() {

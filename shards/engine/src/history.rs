@@ -112,3 +112,66 @@ impl Tape {
         self.entries.iter().skip(skip).take(limit).copied().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use money::{AssetId, Lots, OrderId, Price, Role, Side, SymbolId, TradeId};
+
+    fn view(trade: u64) -> TradeView {
+        TradeView {
+            trade: TradeId(trade),
+            order: OrderId(1),
+            symbol: SymbolId(0),
+            side: Side::Buy,
+            price: Price(1),
+            qty: Lots(1),
+            fee: 0,
+            fee_asset: AssetId(0),
+            role: Role::Maker,
+            at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn the_oldest_trades_are_forgotten_by_user_and_by_order() {
+        let mut history = TradeHistory::new();
+        let (seldom, often) = (Account(0), Account(7));
+        let mut last_of_order = history.push(seldom, view(1), 0);
+        let count = TRADE_HISTORY_ENTRIES + 10;
+        let mut last = 0;
+        for trade in 2..count {
+            last = history.push(often, view(trade), last);
+        }
+        assert_eq!(history.of_account(seldom).count(), 0);
+        assert_eq!(history.of_order(last_of_order), vec![]);
+        last_of_order = history.push(seldom, view(count), last_of_order);
+        assert_eq!(history.of_order(last_of_order), vec![view(count)]);
+        assert_eq!(history.of_account(seldom).count(), 1);
+        assert_eq!(history.of_account(often).count() as u64, TRADE_HISTORY_ENTRIES - 1);
+        assert_eq!(history.of_account(often).next(), Some(&view(count - 1)));
+        assert_eq!(history.of_account(Account(99)).count(), 0);
+    }
+
+    #[test]
+    fn the_tape_forgets_its_oldest_trades_and_finds_the_rest_by_number() {
+        let mut tape = Tape::default();
+        assert_eq!(tape.after(0, 5), vec![]);
+        let entry = |trade| TapeEntry {
+            trade: TradeId(trade),
+            taker: OrderId(1),
+            maker: OrderId(2),
+            price: Price(1),
+            qty: Lots(1),
+            taker_side: Side::Buy,
+            at_ms: 0,
+        };
+        let count = TAPE_ENTRIES as u64 + 5;
+        (1..=count).for_each(|trade| tape.push(entry(trade)));
+        assert_eq!(tape.after(0, 1), vec![entry(6)]);
+        assert_eq!(tape.after(count - 1, 9), vec![entry(count)]);
+        assert_eq!(tape.after(u64::MAX, 9), vec![]);
+        assert_eq!(tape.newest(usize::MAX).len(), TAPE_ENTRIES);
+        assert_eq!(tape.newest(1), vec![entry(count)]);
+    }
+}

@@ -122,7 +122,7 @@ impl<D: Disk> Reader<D> {
             last: self.last,
             end_file: self.walk.segments()[index].name.clone(),
             end_offset: tail.map_or(0, |tail| tail.offset),
-            torn: !matches!(why, BrokenBatch::End | BrokenBatch::Zeros | BrokenBatch::Stale(_)),
+            torn: why.is_damage(),
         }
     }
 }

@@ -46,6 +46,13 @@ pub enum BrokenBatch {
     Stale(u64),
 }
 
+impl BrokenBatch {
+    /// Whether something was written there that is no whole batch, as opposed to nothing.
+    pub(crate) fn is_damage(self) -> bool {
+        matches!(self, BrokenBatch::NoHeader | BrokenBatch::Length | BrokenBatch::Checksum)
+    }
+}
+
 /// What stands at a place.
 enum Judged {
     Whole(BatchHeader),
@@ -225,10 +232,11 @@ impl<D: Disk> Walk<D> {
                 continue;
             }
             // B5.
+            let (suspect, place, why) = self.suspect().await?;
             return Err(ScanError::Damaged {
-                file: self.segments[self.index].name.clone(),
-                offset: self.offset,
-                why: self.why,
+                file: self.segments[suspect].name.clone(),
+                offset: place,
+                why,
                 later_file: self.segments[index].name.clone(),
                 later_offset: offset,
                 later_lsn: lsn,
@@ -249,6 +257,21 @@ impl<D: Disk> Walk<D> {
             && header.shard == self.identity.shard
             && header.version == FORMAT_VERSION;
         Ok(due.then_some(header))
+    }
+
+    /// Which place row B5 names: the next batch may have been due at the start of the next segment,
+    /// and bytes that are broken there say more than a place never written.
+    async fn suspect(&mut self) -> Result<(usize, u64, BrokenBatch), ScanError> {
+        let here = (self.index, self.offset, self.why);
+        if self.why.is_damage() || self.index + 1 == self.segments.len() {
+            return Ok(here);
+        }
+        match self.judge(self.index + 1, BLOCK).await? {
+            Judged::Broken(why) if why.is_damage() || self.why == BrokenBatch::End => {
+                Ok((self.index + 1, BLOCK, why))
+            }
+            _ => Ok(here),
+        }
     }
 
     /// Rows B2 and B3.

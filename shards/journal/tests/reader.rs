@@ -95,6 +95,6 @@ fn a_write_that_completes_while_a_tool_reads_is_no_damage() {
     while let Some(entry) = block_on(reader.next()).unwrap() {
         last = entry.lsn.0;
     }
-    assert!(last >= 1, "{last}");
+    assert!(last > 2, "only {last} records seen");
     assert_eq!(block_on(verify(&disk)).unwrap().last.0, 32);
 }

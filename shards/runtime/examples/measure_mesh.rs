@@ -18,9 +18,7 @@ const ROUND_TRIPS: u64 = 20_000;
 const STREAMED_PARCELS: u64 = 2_000_000;
 
 async fn play(seat: Seat<u64>) {
-    let connecting = Instant::now();
     let mesh = seat.connect().await;
-    let connected = connecting.elapsed();
     let last = mesh.shards() - 1;
     let answered = Rc::new(Notify::new());
     let closed = Rc::new(Notify::new());
@@ -56,7 +54,7 @@ async fn play(seat: Seat<u64>) {
         }
         let at = |quantile| times_ns.value_at_quantile(quantile) as f64 / 1e3;
         println!(
-            "{} shards, round trip{}: p50 {:.1} µs, p99 {:.1} µs, max {:.1} µs (connect {connected:?})",
+            "{} shards, round trip{}: p50 {:.1} µs, p99 {:.1} µs, max {:.1} µs",
             mesh.shards(),
             if pause.is_some() { " after a pause" } else { "" },
             at(0.5),

@@ -1,44 +1,42 @@
 //! The full mesh between shards: from every executor to every other one, ordered and bounded.
 //!
-//! [`seats`] makes all channels up front, in the thread that starts the server; each executor takes
-//! its [`Seat`] and connects. So no shard ever waits for a name service, and a shard that fails to
-//! start drops its seat, which the others see as a closed peer instead of hanging.
+//! [`seats`] makes all lanes up front, in the thread that starts the server; each executor takes
+//! its [`Seat`] and connects, which waits for nobody. A shard that fails to start drops its seat,
+//! and the others see a closed peer instead of hanging.
 //!
-//! What a [`Mesh`] promises, and the traps of glommio's channels that it avoids:
+//! What a [`Mesh`] promises:
 //!
-//! - **Sending never waits.** [`Mesh::send`] puts a parcel into the channel or, when that is full,
-//!   into this shard's outbox for the peer, in order. (Two shards that await each other's full
-//!   channels deadlock; awaiting a full channel whose receiver is gone never ends.) The outbox is
-//!   bounded by admission at the gateway, not here: what is inside must get through.
-//! - **Receiving never waits for anything but parcels.** One task per peer takes them and hands
-//!   each to a handler, a plain function. One task per peer, because a task that polls several
-//!   glommio receivers leaves a waker behind in every silent one at each poll.
-//! - **A full channel drains by itself:** the outbox is flushed when the peer sends something, and
-//!   every [`OUTBOX_RETRY`] until it is empty.
-//! - **Nobody sends to himself:** glommio drops such a message; here it is an error.
+//! - **Sending never waits.** [`Mesh::send`] puts a parcel into the peer's lane or, when that is
+//!   full, into this shard's outbox for the peer, in order. The outbox is flushed as soon as the
+//!   peer has made room. It is bounded by admission at the gateway, not here: what is inside must
+//!   get through.
+//! - **Receiving never waits for anything but parcels.** One task takes them from all peers and
+//!   hands each to a handler, a plain function.
+//! - **A sleeping peer is woken at once**, with one `eventfd` write; a busy one costs none beyond
+//!   the first, so send one parcel per destination and loop turn.
 //! - **A closed peer is told:** to the handler as [`MeshEvent::Closed`], to a sender as
-//!   [`SendError::Closed`].
+//!   [`SendError::Closed`]. Nobody sends to himself.
 //!
-//! Send one parcel per destination and loop turn: a parcel costs one wake-up of a sleeping peer.
+//! Why not glommio's own channels, which the first version used: waking an executor through
+//! glommio's notifier can leave it asleep with tasks ready to run (see [`crate::executor`]); a
+//! ping-pong between two shards hung within some ten thousand rounds. Besides, taking a parcel from
+//! such a channel wakes the sender, awaiting a full one whose receiver is gone never ends, and
+//! connecting spins until the other end connects. Here each executor waits on an `eventfd` like on
+//! any socket.
 
-use crate::wake::Notify;
-use glommio::GlommioError;
-use glommio::channels::shared_channel::{
-    ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender, new_bounded,
-};
+use crossbeam_queue::ArrayQueue;
+use glommio::io::PollableFd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-/// How often a full channel is tried again.
-pub const OUTBOX_RETRY: Duration = Duration::from_millis(1);
-
-/// After how many parcels a receiving task lets others run.
-const RECEIVE_BURST_PARCELS: usize = 64;
+/// After how many parcels the receiving task lets others run.
+const RECEIVE_BURST_PARCELS: usize = 256;
 
 /// Why a parcel was not taken. It is given back.
 #[derive(thiserror::Error)]
@@ -76,53 +74,117 @@ pub enum MeshEvent<T> {
     Closed,
 }
 
-/// One shard's ends of all its channels, on the way to its executor.
+/// Wakes one shard.
+struct Bell {
+    event: EventFd,
+    /// Whether the shard wants to be woken. Who turns it off rings.
+    armed: AtomicBool,
+}
+
+impl Bell {
+    fn new() -> Self {
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let event = EventFd::from_value_and_flags(0, flags);
+        let event = event.expect("a free file descriptor for each shard of the mesh");
+        Self { event, armed: AtomicBool::new(false) }
+    }
+
+    /// After something was put where the shard looks.
+    fn ring(&self) {
+        // Pairs with the fence in `arm`: either we see it armed or it sees what we put.
+        fence(Ordering::SeqCst);
+        if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::AcqRel) {
+            // It can only fail when the counter is full, and then the shard is awake anyway.
+            let _ = self.event.write(1);
+        }
+    }
+
+    /// Before looking for the last time and going to sleep.
+    fn arm(&self) {
+        self.armed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    fn disarm(&self) {
+        self.armed.store(false, Ordering::Relaxed);
+    }
+}
+
+/// One direction between two shards.
+struct Lane<T> {
+    parcels: ArrayQueue<T>,
+    /// The sender found it full and wants to hear when there is room.
+    stuck: AtomicBool,
+    /// The sender will put nothing more.
+    sender_closed: AtomicBool,
+    /// The receiver will take nothing more.
+    receiver_closed: AtomicBool,
+}
+
+impl<T> Lane<T> {
+    fn new(capacity: usize) -> Self {
+        Self {
+            parcels: ArrayQueue::new(capacity),
+            stuck: AtomicBool::new(false),
+            sender_closed: AtomicBool::new(false),
+            receiver_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the receiving task has something to do here. `told`: it knows that it is closed.
+    fn has_news(&self, told: bool) -> bool {
+        !self.parcels.is_empty() || (!told && self.sender_closed.load(Ordering::Acquire))
+    }
+}
+
+/// What connects one shard with one peer.
+struct Link<T> {
+    to: Arc<Lane<T>>,
+    from: Arc<Lane<T>>,
+    peer_bell: Arc<Bell>,
+}
+
+impl<T> Link<T> {
+    fn close(&self) {
+        self.to.sender_closed.store(true, Ordering::Release);
+        self.peer_bell.ring();
+    }
+}
+
+impl<T> Drop for Link<T> {
+    fn drop(&mut self) {
+        self.from.receiver_closed.store(true, Ordering::Release);
+        self.close();
+    }
+}
+
+/// One shard's ends of all its lanes, on the way to its executor. Dropping it closes them.
 pub struct Seat<T: Send + 'static> {
     shard: usize,
+    bell: Arc<Bell>,
     /// By peer; `None` for oneself.
-    links: Vec<Option<SeatLink<T>>>,
+    links: Vec<Option<Link<T>>>,
 }
 
-struct SeatLink<T: Send + 'static> {
-    sender: SharedSender<T>,
-    sent_received: Arc<AtomicU64>,
-    receiver: SharedReceiver<T>,
-    got_received: Arc<AtomicU64>,
-}
-
-/// Makes the channels between `shards` executors, each holding at most `capacity` parcels.
+/// Makes the lanes between `shards` executors, each holding at most `capacity` parcels. Panics when
+/// the process is out of file descriptors.
 pub fn seats<T: Send + 'static>(shards: usize, capacity: usize) -> Vec<Seat<T>> {
-    let mut to: Vec<Vec<_>> = Vec::new();
-    let mut from: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-    for source in 0..shards {
-        let mut row = Vec::new();
-        for (target, incoming) in from.iter_mut().enumerate() {
-            let ends = (source != target).then(|| {
-                let (sender, receiver) = new_bounded(capacity);
-                let received = Arc::new(AtomicU64::new(0));
-                ((sender, received.clone()), (receiver, received))
-            });
-            let (outgoing, arriving) = ends.unzip();
-            row.push(outgoing);
-            incoming.push(arriving);
-        }
-        to.push(row);
-    }
-    let seat = |(shard, (to, from)): (usize, (Vec<_>, Vec<_>))| Seat {
-        shard,
-        links: to.into_iter().zip(from).map(|(to, from)| seat_link(to, from)).collect(),
+    let bells: Vec<_> = (0..shards).map(|_| Arc::new(Bell::new())).collect();
+    let row = |_| (0..shards).map(|_| Arc::new(Lane::new(capacity))).collect();
+    let lanes: Vec<Vec<Arc<Lane<T>>>> = (0..shards).map(row).collect();
+    let link = |shard: usize, peer: usize| {
+        (shard != peer).then(|| Link {
+            to: lanes[shard][peer].clone(),
+            from: lanes[peer][shard].clone(),
+            peer_bell: bells[peer].clone(),
+        })
     };
-    to.into_iter().zip(from).enumerate().map(seat).collect()
-}
-
-type Counted<T> = Option<(T, Arc<AtomicU64>)>;
-
-fn seat_link<T: Send + 'static>(
-    to: Counted<SharedSender<T>>,
-    from: Counted<SharedReceiver<T>>,
-) -> Option<SeatLink<T>> {
-    let ((sender, sent_received), (receiver, got_received)) = (to?, from?);
-    Some(SeatLink { sender, sent_received, receiver, got_received })
+    let seat = |shard| Seat {
+        shard,
+        bell: bells[shard].clone(),
+        links: (0..shards).map(|peer| link(shard, peer)).collect(),
+    };
+    (0..shards).map(seat).collect()
 }
 
 impl<T: Send + 'static> fmt::Debug for Seat<T> {
@@ -142,116 +204,79 @@ impl<T: Send + 'static> Seat<T> {
         self.links.len()
     }
 
-    /// Connects, on the executor of this shard, as the first thing it does: each peer that has
-    /// connected already waits for us, and glommio waits by spinning. Ends when every peer has
-    /// connected or dropped its seat.
+    /// Takes the seat, on the executor of this shard. What peers sent before waits in the lanes.
     pub async fn connect(self) -> Mesh<T> {
-        // Each end in a task of its own: an end announces itself when it is first polled, so ends
-        // awaited one after the other would wait for each other in a circle.
-        let connect = |link: SeatLink<T>| {
-            let sender = glommio::spawn_local(link.sender.connect());
-            let receiver = glommio::spawn_local(link.receiver.connect());
-            (sender, link.sent_received, receiver, link.got_received)
-        };
-        let connecting: Vec<_> = self.links.into_iter().map(|link| link.map(connect)).collect();
-        let (mut peers, mut receivers) = (Vec::new(), Vec::new());
-        for link in connecting {
-            let Some((sender, sent_received, receiver, got_received)) = link else {
-                peers.push(None);
-                receivers.push(None);
-                continue;
-            };
-            peers.push(Some(Peer::new(sender.await, sent_received)));
-            receivers.push(Some((receiver.await, got_received)));
-        }
-        let inner = Inner { shard: self.shard, peers, stuck: Notify::new() };
-        Mesh { inner: Rc::new(inner), receivers: Rc::new(RefCell::new(receivers)) }
+        let peer = |link| Peer { link, outbox: RefCell::default(), told_closed: Cell::new(false) };
+        let peers = self.links.into_iter().map(|link| link.map(peer)).collect();
+        Mesh { inner: Rc::new(Inner { shard: self.shard, bell: self.bell, peers }) }
     }
 }
 
-struct Peer<T: Send> {
-    sender: ConnectedSender<T>,
+struct Peer<T> {
+    link: Link<T>,
     outbox: RefCell<VecDeque<T>>,
-    sent: Cell<u64>,
-    /// Written by the peer.
-    received: Arc<AtomicU64>,
+    /// Whether the handler has been told that the peer is closed.
+    told_closed: Cell<bool>,
 }
 
-/// What trying to send came to.
-enum Attempt<T> {
-    Sent,
-    Full(T),
-    Closed(T),
-}
-
-impl<T: Send> Peer<T> {
-    fn new(sender: ConnectedSender<T>, received: Arc<AtomicU64>) -> Self {
-        Self { sender, outbox: RefCell::new(VecDeque::new()), sent: Cell::new(0), received }
+impl<T> Peer<T> {
+    fn is_closed(&self) -> bool {
+        self.link.to.receiver_closed.load(Ordering::Acquire)
     }
 
-    fn attempt(&self, parcel: T) -> Attempt<T> {
-        use glommio::ResourceType::Channel;
-        match self.sender.try_send(parcel) {
-            Ok(()) => {
-                self.sent.set(self.sent.get() + 1);
-                Attempt::Sent
-            }
-            Err(GlommioError::WouldBlock(Channel(parcel))) => Attempt::Full(parcel),
-            Err(GlommioError::Closed(Channel(parcel))) => Attempt::Closed(parcel),
-            Err(_) => unreachable!("a channel is full or closed, nothing else"),
-        }
-    }
-
-    /// Moves what fits from the outbox into the channel; whether something is left.
-    fn flush(&self) -> bool {
+    /// Moves what fits from the outbox into the lane. Without room, the peer will ring.
+    fn flush(&self) {
         let mut outbox = self.outbox.borrow_mut();
+        if self.is_closed() {
+            // Nobody is left to read them; after a restart the protocol sends them again.
+            outbox.clear();
+        }
+        let mut moved = false;
         while let Some(parcel) = outbox.pop_front() {
-            match self.attempt(parcel) {
-                Attempt::Sent => {}
-                Attempt::Full(parcel) => {
+            match self.push(parcel) {
+                Ok(()) => moved = true,
+                Err(parcel) => {
                     outbox.push_front(parcel);
-                    return true;
+                    break;
                 }
-                // Nobody is left to read them; after a restart the protocol sends them again.
-                Attempt::Closed(_) => outbox.clear(),
             }
         }
-        false
+        if moved {
+            self.link.peer_bell.ring();
+        }
+    }
+
+    fn push(&self, parcel: T) -> Result<(), T> {
+        let lane = &self.link.to;
+        lane.parcels.push(parcel).or_else(|parcel| {
+            // Once more after asking to be rung: the peer may have made room just before.
+            lane.stuck.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            lane.parcels.push(parcel)
+        })
     }
 
     fn depth(&self) -> usize {
-        let in_channel = self.sent.get().saturating_sub(self.received.load(Ordering::Relaxed));
-        in_channel as usize + self.outbox.borrow().len()
+        self.link.to.parcels.len() + self.outbox.borrow().len()
     }
 }
 
-struct Inner<T: Send> {
+struct Inner<T> {
     shard: usize,
+    bell: Arc<Bell>,
     /// By shard; `None` for oneself.
     peers: Vec<Option<Peer<T>>>,
-    /// Given when an outbox stops being empty.
-    stuck: Notify,
 }
 
-impl<T: Send> Inner<T> {
-    fn flush(&self) -> bool {
-        // Every peer, also after one that is still full.
-        self.peers.iter().flatten().filter(|peer| peer.flush()).count() > 0
-    }
-}
-
-type Receivers<T> = Vec<Option<(ConnectedReceiver<T>, Arc<AtomicU64>)>>;
-
-/// One shard's connection to all others. Cheap to clone. See the module documentation.
+/// One shard's connection to all others. Cheap to clone; the last clone closes it. See the module
+/// documentation.
 pub struct Mesh<T: Send + 'static> {
     inner: Rc<Inner<T>>,
-    /// Until [`Mesh::receive`] takes them.
-    receivers: Rc<RefCell<Receivers<T>>>,
 }
 
 impl<T: Send + 'static> Clone for Mesh<T> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), receivers: self.receivers.clone() }
+        Self { inner: self.inner.clone() }
     }
 }
 
@@ -277,92 +302,117 @@ impl<T: Send + 'static> Mesh<T> {
         let Some(peer) = self.inner.peers.get(to).and_then(Option::as_ref) else {
             return Err(SendError::NoPeer { to, parcel });
         };
-        if !peer.outbox.borrow().is_empty() {
-            peer.outbox.borrow_mut().push_back(parcel);
+        if peer.is_closed() {
+            return Err(SendError::Closed { to, parcel });
+        }
+        let mut outbox = peer.outbox.borrow_mut();
+        if !outbox.is_empty() {
+            outbox.push_back(parcel);
             return Ok(());
         }
-        match peer.attempt(parcel) {
-            Attempt::Sent => Ok(()),
-            Attempt::Closed(parcel) => Err(SendError::Closed { to, parcel }),
-            Attempt::Full(parcel) => {
-                peer.outbox.borrow_mut().push_back(parcel);
-                self.inner.stuck.notify();
-                Ok(())
-            }
+        match peer.push(parcel) {
+            Ok(()) => peer.link.peer_bell.ring(),
+            Err(parcel) => outbox.push_back(parcel),
         }
+        Ok(())
     }
 
-    /// Starts receiving: `handler(from, event)` is called for every parcel of every peer, from
-    /// tasks of this executor. It should only put the parcel where the shard's loop finds it.
-    /// To be called once.
+    /// Starts receiving: `handler(from, event)` is called for every parcel of every peer, from one
+    /// task of this executor. It should only put the parcel where the shard's loop finds it, and
+    /// hold no clone of the mesh, which would then never close. To be called once.
     pub fn receive(&self, handler: impl Fn(usize, MeshEvent<T>) + 'static) {
-        let handler = Rc::new(handler);
-        let receivers = std::mem::take(&mut *self.receivers.borrow_mut());
-        for (from, link) in receivers.into_iter().enumerate() {
-            let Some((receiver, received)) = link else { continue };
-            let (handler, inner) = (handler.clone(), Rc::downgrade(&self.inner));
-            glommio::spawn_local(async move {
-                drain(from, receiver, &received, &inner, &*handler).await;
-                handler(from, MeshEvent::Closed);
-            })
-            .detach();
-        }
-        glommio::spawn_local(flush_when_stuck(Rc::downgrade(&self.inner))).detach();
+        let bell = PollableFd::new(BellHandle(self.inner.bell.clone()));
+        let bell = bell.expect("an executor runs this");
+        glommio::spawn_local(receive(Rc::downgrade(&self.inner), bell, handler)).detach();
     }
 
-    /// Closes the way to every peer. They receive what is in the channels, then
-    /// [`MeshEvent::Closed`]. What is still in an outbox is lost, so look at [`Mesh::depth`] first.
+    /// Ends sending to every peer. They receive what is in the lanes, then [`MeshEvent::Closed`].
+    /// What is still in an outbox is lost, so look at [`Mesh::depth`] first.
     pub fn close(&self) {
-        for peer in self.inner.peers.iter().flatten() {
-            peer.sender.close();
-        }
-        self.inner.stuck.notify();
+        self.inner.peers.iter().flatten().for_each(|peer| peer.link.close());
     }
 
-    /// How many parcels the peer has not taken yet, in channel and outbox; 0 for oneself.
+    /// How many parcels the peer has not taken yet, in lane and outbox; 0 for oneself.
     pub fn depth(&self, to: usize) -> usize {
         self.inner.peers.get(to).and_then(Option::as_ref).map_or(0, Peer::depth)
     }
 }
 
-async fn drain<T: Send + 'static>(
-    from: usize,
-    receiver: ConnectedReceiver<T>,
-    received: &AtomicU64,
-    inner: &Weak<Inner<T>>,
-    handler: &impl Fn(usize, MeshEvent<T>),
-) {
-    let (mut count, mut burst) = (0_u64, 0);
-    while let Some(parcel) = receiver.recv().await {
-        count += 1;
-        received.store(count, Ordering::Relaxed);
-        // A peer that sends is awake and has probably made room.
-        if let Some(peer) = inner.upgrade().as_deref().and_then(|mesh| mesh.peers[from].as_ref()) {
-            peer.flush();
-        }
-        handler(from, MeshEvent::Parcel(parcel));
-        burst += 1;
-        if burst == RECEIVE_BURST_PARCELS {
-            burst = 0;
-            futures_lite::future::yield_now().await;
-        }
+/// The descriptor to wait on.
+struct BellHandle(Arc<Bell>);
+
+impl AsRawFd for BellHandle {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.event.as_raw_fd()
     }
 }
 
-/// Lives as long as the mesh does.
-async fn flush_when_stuck<T: Send + 'static>(inner: Weak<Inner<T>>) {
+/// The receiving task. Ends with the mesh.
+async fn receive<T: Send + 'static>(
+    mesh: Weak<Inner<T>>,
+    bell: PollableFd<BellHandle>,
+    handler: impl Fn(usize, MeshEvent<T>),
+) {
     loop {
-        let waited = std::future::poll_fn(|context| match inner.upgrade() {
-            Some(mesh) => mesh.stuck.poll_notified(context).map(Some),
-            None => std::task::Poll::Ready(None),
-        });
-        if waited.await.is_none() {
-            return;
+        let Some(inner) = mesh.upgrade() else { return };
+        inner.peers.iter().flatten().for_each(Peer::flush);
+        let mut taken = 0;
+        for (from, peer) in inner.peers.iter().enumerate() {
+            let Some(peer) = peer else { continue };
+            taken += drain(peer, |event| handler(from, event));
         }
-        while inner.upgrade().is_some_and(|mesh| mesh.flush()) {
-            glommio::timer::sleep(OUTBOX_RETRY).await;
+        inner.bell.arm();
+        if inner.has_news() {
+            inner.bell.disarm();
+            drop(inner);
+            if taken > RECEIVE_BURST_PARCELS {
+                futures_lite::future::yield_now().await;
+            }
+            continue;
+        }
+        drop(inner);
+        if let Err(error) = bell.readable().await {
+            // Never seen; without it nothing would be received, so end loudly.
+            panic!("cannot wait for other shards: {error}");
+        }
+        let _ = bell.get_ref().0.event.read();
+    }
+}
+
+impl<T> Inner<T> {
+    fn has_news(&self) -> bool {
+        let peers = self.peers.iter().flatten();
+        peers.into_iter().any(|peer| {
+            let room = !peer.outbox.borrow().is_empty() && !peer.link.to.parcels.is_full();
+            room || peer.link.from.has_news(peer.told_closed.get())
+        })
+    }
+}
+
+/// Takes what is there, one burst at most; how many parcels it was.
+fn drain<T>(peer: &Peer<T>, mut handler: impl FnMut(MeshEvent<T>)) -> usize {
+    let lane = &peer.link.from;
+    // Before looking: what comes before the closing is in the lane then.
+    let closed = lane.sender_closed.load(Ordering::Acquire);
+    let mut taken = 0;
+    while taken <= RECEIVE_BURST_PARCELS {
+        let Some(parcel) = lane.parcels.pop() else {
+            if closed && !peer.told_closed.replace(true) {
+                handler(MeshEvent::Closed);
+            }
+            break;
+        };
+        taken += 1;
+        handler(MeshEvent::Parcel(parcel));
+    }
+    if taken > 0 {
+        // Pairs with the fence in `push`.
+        fence(Ordering::SeqCst);
+        if lane.stuck.load(Ordering::Relaxed) && lane.stuck.swap(false, Ordering::AcqRel) {
+            peer.link.peer_bell.ring();
         }
     }
+    taken
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use glommio::{LocalExecutorBuilder, Placement};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const CAPACITY_PARCELS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(20);

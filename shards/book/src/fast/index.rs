@@ -55,41 +55,24 @@ impl Table {
         (u64::from(hash) >> self.shift) as usize
     }
 
-    /// Where the id's entry is.
+    /// Where the id's entry is, or else where it may be put.
     #[inline]
-    fn find(&self, hash: u32, id: OrderId, orders: &Orders) -> Option<usize> {
+    fn probe(&self, hash: u32, id: OrderId, orders: &Orders) -> Result<usize, usize> {
         let mask = self.mask();
         let mut at = self.home(hash);
         loop {
             let entry = self.entries[at & mask];
             if entry == EMPTY {
-                return None;
+                return Err(at & mask);
             }
             if (entry >> 32) as u32 == hash && orders[slot_of(entry)].id == id {
-                return Some(at & mask);
+                return Ok(at & mask);
             }
             at += 1;
         }
     }
 
-    /// Where an entry of this hash may be put; `None` if the id has one.
-    #[inline]
-    fn vacant(&self, hash: u32, id: OrderId, orders: &Orders) -> Option<usize> {
-        let mask = self.mask();
-        let mut at = self.home(hash);
-        loop {
-            let entry = self.entries[at & mask];
-            if entry == EMPTY {
-                return Some(at & mask);
-            }
-            if (entry >> 32) as u32 == hash && orders[slot_of(entry)].id == id {
-                return None;
-            }
-            at += 1;
-        }
-    }
-
-    /// Puts in an entry whose id is known not to be there.
+    /// Puts in an entry that comes from another table.
     fn insert(&mut self, entry: u64) {
         let mask = self.mask();
         let mut at = self.home((entry >> 32) as u32);
@@ -155,13 +138,14 @@ impl IdIndex {
     #[inline]
     pub(super) fn get(&self, id: OrderId, orders: &Orders) -> Option<u32> {
         let hash = self.hash(id);
-        if let Some(at) = self.current.find(hash, id, orders) {
+        if let Ok(at) = self.current.probe(hash, id, orders) {
             return Some(slot_of(self.current.entries[at]));
         }
         if self.former.used == 0 {
             return None;
         }
-        self.former.find(hash, id, orders).map(|at| slot_of(self.former.entries[at]))
+        let at = self.former.probe(hash, id, orders).ok()?;
+        Some(slot_of(self.former.entries[at]))
     }
 
     /// Remembers where an id is.
@@ -174,12 +158,11 @@ impl IdIndex {
             self.grow();
         }
         let hash = self.hash(id);
-        let vacant = self.current.vacant(hash, id, orders);
-        let former = if self.former.used == 0 { None } else { self.former.find(hash, id, orders) };
-        let Some(at) = vacant.filter(|_| former.is_none()) else {
+        let is_new = self.former.used == 0 || self.former.probe(hash, id, orders).is_err();
+        let Some(at) = self.current.probe(hash, id, orders).err().filter(|_| is_new) else {
             panic!("order {id} is already in the book");
         };
-        self.current.entries[at] = u64::from(hash) << 32 | u64::from(slot + 1);
+        self.current.entries[at] = (u64::from(hash) << 32) | u64::from(slot + 1);
         self.current.used += 1;
         if self.former.used > 0 {
             self.carry();
@@ -190,7 +173,7 @@ impl IdIndex {
     #[inline]
     pub(super) fn remove(&mut self, id: OrderId, orders: &Orders) -> Option<u32> {
         let hash = self.hash(id);
-        if let Some(at) = self.current.find(hash, id, orders) {
+        if let Ok(at) = self.current.probe(hash, id, orders) {
             let slot = slot_of(self.current.entries[at]);
             self.current.remove_at(at);
             return Some(slot);
@@ -198,7 +181,7 @@ impl IdIndex {
         if self.former.used == 0 {
             return None;
         }
-        let at = self.former.find(hash, id, orders)?;
+        let at = self.former.probe(hash, id, orders).ok()?;
         let slot = slot_of(self.former.entries[at]);
         self.former.remove_at(at);
         Some(slot)

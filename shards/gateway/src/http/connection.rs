@@ -97,7 +97,8 @@ impl Connection {
         !self.is_at_end && self.may_parse() && self.end - self.start - self.served < MAX_INPUT_BYTES
     }
 
-    /// Room for the next read, of at least [`MIN_READ_BYTES`] while [`Connection::wants_input`].
+    /// Room for the next read, never empty while [`Connection::wants_input`]; most often
+    /// [`MIN_READ_BYTES`] and more.
     pub fn spare(&mut self) -> &mut [u8] {
         self.drop_served();
         if self.input.len() - self.end < MIN_READ_BYTES {

@@ -95,9 +95,7 @@ fn read_notional(field: &Field<'_>, decimals: u8) -> Result<Option<Units>, Failu
     match field.decimal(Code::InvalidParameter)? {
         None => Ok(None),
         Some(value) if value.is_zero() => Ok(Some(0)),
-        Some(value) => {
-            read_amount(field.name, Code::InvalidParameter, value, decimals).map(Some)
-        }
+        Some(value) => read_amount(field.name, Code::InvalidParameter, value, decimals).map(Some),
     }
 }
 
@@ -202,10 +200,7 @@ pub(super) fn create_user(
     Ok(command(create, framing))
 }
 
-fn bounded_text<'a>(
-    field: &'a Field<'_>,
-    most_bytes: usize,
-) -> Result<Option<&'a str>, Failure> {
+fn bounded_text<'a>(field: &'a Field<'_>, most_bytes: usize) -> Result<Option<&'a str>, Failure> {
     let text = field.text()?;
     if text.is_some_and(|text| text.is_empty() || text.len() > most_bytes) {
         return Err(field.failure(format_args!("must be 1 to {most_bytes} bytes long")));
@@ -237,8 +232,7 @@ pub(super) fn transfer(
     let user = UserId(user.required_id()?);
     let (asset, definition) = asset_of(context, &asset)?;
     let value = amount.required_decimal(Code::InvalidParameter)?;
-    let amount =
-        read_amount(amount.name, Code::InvalidParameter, value, definition.decimals)?;
+    let amount = read_amount(amount.name, Code::InvalidParameter, value, definition.decimals)?;
     let text = bounded_text(&reference, MAX_REFERENCE_LENGTH_BYTES)?;
     let text = text.ok_or_else(|| reference.missing())?.to_owned();
     Ok(command(make(Transfer { user, asset, amount, reference: text }), framing))

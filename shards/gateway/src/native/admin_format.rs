@@ -10,12 +10,7 @@ use super::market::{write_asset, write_symbol};
 use crate::json::write;
 
 /// Appends the data of a reply that [`super::format`] does not write itself.
-pub(super) fn write_data(
-    out: &mut Vec<u8>,
-    shape: Shape,
-    reply: &Reply,
-    context: &Context<'_>,
-) {
+pub(super) fn write_data(out: &mut Vec<u8>, shape: Shape, reply: &Reply, context: &Context<'_>) {
     match (reply, shape) {
         (Reply::Balance(balance), _) => write_balance(out, balance, context),
         (Reply::Balances(balances), _) => {

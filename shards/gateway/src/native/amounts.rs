@@ -140,10 +140,9 @@ pub(super) fn write_average(
     let (mut quotient, mut rest) = (filled_quote / base, filled_quote % base);
     while power > 0 {
         // Long division, a digit a turn, so that nothing but the result must fit.
-        let Some(next) = rest
-            .checked_mul(10)
-            .and_then(|scaled| Some((quotient.checked_mul(10)?.checked_add(scaled / base)?, scaled)))
-        else {
+        let Some(next) = rest.checked_mul(10).and_then(|scaled| {
+            Some((quotient.checked_mul(10)?.checked_add(scaled / base)?, scaled))
+        }) else {
             break;
         };
         (quotient, rest) = (next.0, next.1 % base);
@@ -177,12 +176,7 @@ mod tests {
     }
 
     fn bitcoin() -> SymbolSpec {
-        SymbolSpec {
-            base_decimals: 8,
-            quote_decimals: 2,
-            tick_decimals: 2,
-            ..UNKNOWN.spec.clone()
-        }
+        SymbolSpec { base_decimals: 8, quote_decimals: 2, tick_decimals: 2, ..UNKNOWN.spec.clone() }
     }
 
     #[test]
@@ -200,7 +194,10 @@ mod tests {
         let mut spec = bitcoin();
         (spec.base_decimals, spec.quote_decimals, spec.tick_decimals) = (24, 0, 18);
         // 10^14 quote for 10^-5 base: 37 digits fit, so some decimals are left out.
-        assert_eq!(average(&spec, 10u64.pow(19), 10u128.pow(14)), format!("1{}.{}", "0".repeat(19), "0".repeat(18)));
+        assert_eq!(
+            average(&spec, 10u64.pow(19), 10u128.pow(14)),
+            format!("1{}.{}", "0".repeat(19), "0".repeat(18))
+        );
         // No price reaches this; nothing may panic.
         assert_eq!(average(&spec, u64::MAX, u128::MAX), "0");
         (spec.base_decimals, spec.quote_decimals, spec.tick_decimals) = (0, 24, 0);

@@ -1,6 +1,8 @@
 //! Fields of bodies and parameters of query strings, read into types, each error with its name.
 
-use money::{Cid, Decimal, ID_LIMIT, OrderKind, OrderStatus, SelfTrade, Side, SymbolStatus, TimeInForce};
+use money::{
+    Cid, Decimal, ID_LIMIT, OrderKind, OrderStatus, SelfTrade, Side, SymbolStatus, TimeInForce,
+};
 
 use super::failure::{Code, Failure};
 use crate::json::{Value, read_object};

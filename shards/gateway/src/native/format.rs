@@ -185,12 +185,7 @@ fn write_trade(out: &mut Vec<u8>, trade: &TradeView, registry: &Registry) {
     out.push(b'}');
 }
 
-fn write_public_trade(
-    out: &mut Vec<u8>,
-    trade: &TapeEntry,
-    symbol: SymbolId,
-    registry: &Registry,
-) {
+fn write_public_trade(out: &mut Vec<u8>, trade: &TapeEntry, symbol: SymbolId, registry: &Registry) {
     let entry = symbol_entry(registry, symbol);
     let quote = entry.scale.quote_floor(trade.price, trade.qty).unwrap_or(u128::MAX);
     out.extend_from_slice(b"{\"id\":");

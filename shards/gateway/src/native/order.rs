@@ -2,8 +2,8 @@
 
 use engine::{Command, OrderRef, Place, Query};
 use money::{
-    Lots, OrderId, OrderKind, Price, SelfTrade, Side, SymbolId, SymbolSpec, TimeInForce,
-    Units, UserId,
+    Lots, OrderId, OrderKind, Price, SelfTrade, Side, SymbolId, SymbolSpec, TimeInForce, Units,
+    UserId,
 };
 
 use super::action::{Action, Change, Pending, Respond, Shape};
@@ -60,8 +60,7 @@ pub(super) fn place(
             ],
         )?;
     let symbol_id = symbol_of(context, &symbol)?;
-    let spec =
-        &context.registry.symbol(symbol_id).ok_or_else(|| unknown_symbol(symbol.name))?.spec;
+    let spec = &context.registry.symbol(symbol_id).ok_or_else(|| unknown_symbol(symbol.name))?.spec;
     let side = side.required_word::<Side>()?;
     let kind = order_kind(&kind, &alias, &post_only)?;
     let time_in_force = order_time_in_force(&time_in_force, kind)?;
@@ -137,11 +136,7 @@ fn limit_size(
     }
     let price_value = price.required_decimal(Code::InvalidPriceOrQty)?;
     let qty_value = qty.required_decimal(Code::InvalidPriceOrQty)?;
-    Ok((
-        read_price(spec, price.name, price_value)?,
-        read_qty(spec, qty.name, qty_value)?,
-        None,
-    ))
+    Ok((read_price(spec, price.name, price_value)?, read_qty(spec, qty.name, qty_value)?, None))
 }
 
 fn market_size(

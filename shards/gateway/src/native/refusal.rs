@@ -9,11 +9,7 @@ use super::context::Context;
 use super::failure::{Code, Failure};
 
 /// What a refusal is told as.
-pub(super) fn failure_of(
-    refusal: &Refusal,
-    respond: &Respond,
-    context: &Context<'_>,
-) -> Failure {
+pub(super) fn failure_of(refusal: &Refusal, respond: &Respond, context: &Context<'_>) -> Failure {
     let code = code_of(refusal, respond.shape);
     let detail = match refusal {
         Refusal::InsufficientBalance { asset, needed, avail } => {

@@ -273,11 +273,11 @@ impl Node {
         }
     }
 
-    /// Notes that a connection has bytes to send.
+    /// Notes that a connection has bytes to send. The turn sends them; who is not inside a turn
+    /// gives notice for one.
     pub fn soil(&self, session: &Rc<Session>) {
         if !session.dirty.replace(true) {
             self.dirty.borrow_mut().push(session.clone());
-            self.turn.notify();
         }
     }
 

@@ -229,6 +229,7 @@ fn take_requests(node: &Rc<Node>, session: &Rc<Session>) -> usize {
                 http.complete(rejection.slot, |out| native::reject(&rejection, out));
                 drop(http);
                 node.soil(session);
+                requests += 1;
                 break;
             }
         }

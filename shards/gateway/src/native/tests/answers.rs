@@ -122,7 +122,8 @@ fn orders_are_found_canceled_reduced_and_moved() {
     assert_eq!((&moved["price"], id(&moved)), (&json!("101.00"), order));
     let off = exchange.taker("POST", "order/move", r#"{"cid":"c-1","new_price":0.001}"#).error();
     assert_eq!(off.2, "INVALID_PRICE_OR_QTY: new_price: is off the tick 0.01");
-    let poor = exchange.taker("POST", "order/move", r#"{"cid":"c-1","new_price":"100000"}"#).error();
+    let poor =
+        exchange.taker("POST", "order/move", r#"{"cid":"c-1","new_price":"100000"}"#).error();
     assert_eq!(poor.1, 1002);
 
     let body = format!(r#"{{"order_id":"{order}"}}"#);
@@ -130,7 +131,9 @@ fn orders_are_found_canceled_reduced_and_moved() {
     let (status, code, message) = exchange.taker("POST", "cancel_order", &body).error();
     assert_eq!((status, code), (409, 4002));
     assert_eq!(message, "ORDER_NOT_OPEN: order is CANCELED");
-    for (filter, count) in [("", 0), ("?status=ENDED", 1), ("?status=CANCELED", 1), ("?status=FILLED", 0)] {
+    for (filter, count) in
+        [("", 0), ("?status=ENDED", 1), ("?status=CANCELED", 1), ("?status=FILLED", 0)]
+    {
         let orders = exchange.taker("GET", &format!("orders{filter}"), "").data();
         assert_eq!(orders.as_array().unwrap().len(), count, "{filter}");
     }

@@ -1,7 +1,8 @@
 //! The dialect against a real engine of one shard: requests as text in, answers as text out.
 
 mod answers;
-mod bad_input;
+mod bad_calls;
+mod bad_orders;
 mod routes;
 
 use engine::{Effects, Engine, EngineConfig, Input, Origin, Reply};

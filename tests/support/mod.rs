@@ -1,0 +1,35 @@
+//! What the tests share: the real binary as a server, a small HTTP client, an exchange to trade on,
+//! recorded flows, and a seeded random number generator.
+
+// Every test file is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
+pub mod exchange;
+pub mod http;
+pub mod raw;
+pub mod random;
+pub mod server;
+pub mod sets;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it: long, because the machine may be busy
+/// with other things, and never waited for when all is well.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something; panics with what `described` says when it never does.
+pub fn wait_for<T>(
+    described: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    const PAUSE: Duration = Duration::from_millis(2);
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(begin.elapsed() < limit, "waited {} s in vain: {described}", limit.as_secs());
+        std::thread::sleep(PAUSE);
+    }
+}
