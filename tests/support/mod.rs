@@ -11,6 +11,7 @@ pub mod random;
 pub mod server;
 pub mod sets;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it: long, because the machine may be busy
@@ -31,5 +32,15 @@ pub fn wait_for<T>(
         }
         assert!(begin.elapsed() < limit, "waited {} s in vain: {described}", limit.as_secs());
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Tells other threads to stop when it is dropped: also when a test fails, else they would go on for
+/// ever.
+pub struct StopAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

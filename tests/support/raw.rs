@@ -80,3 +80,22 @@ pub fn request(method: &str, path: &str, extra: &str, body: &str) -> String {
          Content-Length: {length}\r\n\r\n{body}"
     )
 }
+
+/// The sending half of a connection, for another thread.
+pub struct Sender {
+    stream: TcpStream,
+}
+
+impl Sender {
+    /// Sends, as [`Raw::send`].
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref());
+    }
+}
+
+impl Raw {
+    /// Another sender on the same connection.
+    pub fn writer(&self) -> Sender {
+        Sender { stream: self.stream.try_clone().expect("a second handle") }
+    }
+}

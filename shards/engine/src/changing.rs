@@ -103,22 +103,27 @@ impl Engine {
         if order.kind == OrderKind::Market {
             return Err(Refusal::MoveMarket);
         }
-        if order.moving_to.is_some() {
+        if order.moving_to().is_some() {
             return Err(Refusal::MoveUnderWay);
         }
         self.check_move(order, price)?;
 
         // Until the book has answered, the order may fill at either price: hold for the dearer.
+        let scale = self.registry.symbol(symbol).expect("was checked").scale;
         let order = self.orders.get_mut(slot);
-        order.hold.reprice(&mut self.ledger, old.max(price)).map_err(|error| match error {
-            LedgerError::Insufficient { needed, avail } => {
-                let spec = &self.registry.symbol(symbol).expect("of an order").spec;
-                let asset = if order.side == Side::Buy { spec.quote } else { spec.base };
-                Refusal::InsufficientBalance { asset, needed, avail }
-            }
-            LedgerError::TooLarge | LedgerError::UserExists => Refusal::Rule(RuleBreak::Overflow),
-        })?;
-        order.moving_to = Some(price);
+        order.hold.reprice(&mut self.ledger, scale, old.max(price)).map_err(
+            |error| match error {
+                LedgerError::Insufficient { needed, avail } => {
+                    let spec = &self.registry.symbol(symbol).expect("of an order").spec;
+                    let asset = if order.side == Side::Buy { spec.quote } else { spec.base };
+                    Refusal::InsufficientBalance { asset, needed, avail }
+                }
+                LedgerError::TooLarge | LedgerError::UserExists => {
+                    Refusal::Rule(RuleBreak::Overflow)
+                }
+            },
+        )?;
+        order.set_moving_to(Some(price));
         let ticket = self.ask_about(id, origin);
         let message = Message::Move { ticket, order: id, symbol, price };
         self.deliver(self.placement.shard_of(symbol), message, out);

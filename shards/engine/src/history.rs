@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use ledger::Account;
+use money::{Lots, OrderId, Price, Role, Side, SymbolId, TradeId, Units};
 
+use crate::message::Fill;
+use crate::registry::Registry;
 use crate::reply::{TapeEntry, TradeView};
 
 /// Trade sides that a shard remembers for its users.
@@ -14,12 +17,26 @@ pub const TAPE_ENTRIES: usize = 1 << 17;
 /// Names an entry of the history: counts up from 1, 0 is none.
 pub(crate) type Link = u64;
 
+/// One side of a trade. There are a million: the asset of the fee follows from symbol and side, and a
+/// link from the distance to it.
 #[derive(Debug)]
 struct Entry {
-    view: TradeView,
-    account: Account,
-    before_of_account: Link,
-    before_of_order: Link,
+    fee: Units,
+    trade: TradeId,
+    order: OrderId,
+    price: Price,
+    qty: Lots,
+    at_ms: u64,
+    symbol: SymbolId,
+    before_of_account: u32,
+    before_of_order: u32,
+    side: Side,
+    role: Role,
+}
+
+/// How far back a link is; 0 when there is none, or too far to be remembered still.
+fn distance(here: Link, before: Link) -> u32 {
+    if before == 0 { 0 } else { u32::try_from(here - before).unwrap_or(0) }
 }
 
 /// The last [`TRADE_HISTORY_ENTRIES`] trade sides of a shard's users, chained per user and per
@@ -40,14 +57,32 @@ impl TradeHistory {
 
     /// Remembers a trade; returns its link, which the order keeps for the next call.
     #[inline]
-    pub fn push(&mut self, account: Account, view: TradeView, before_of_order: Link) -> Link {
+    pub fn push(
+        &mut self,
+        account: Account,
+        fill: &Fill,
+        fee: Units,
+        before_of_order: Link,
+    ) -> Link {
         let link = self.first + self.entries.len() as u64;
         let at = account.0 as usize;
         if at >= self.last_of_account.len() {
             self.last_of_account.resize(at + 1, 0);
         }
         let before_of_account = std::mem::replace(&mut self.last_of_account[at], link);
-        self.entries.push_back(Entry { view, account, before_of_account, before_of_order });
+        self.entries.push_back(Entry {
+            fee,
+            trade: fill.trade,
+            order: fill.order,
+            price: fill.price,
+            qty: fill.qty,
+            at_ms: fill.at_ms,
+            symbol: fill.symbol,
+            before_of_account: distance(link, before_of_account),
+            before_of_order: distance(link, before_of_order),
+            side: fill.side,
+            role: fill.role,
+        });
         if self.entries.len() as u64 > TRADE_HISTORY_ENTRIES {
             self.entries.pop_front();
             self.first += 1;
@@ -59,28 +94,51 @@ impl TradeHistory {
         self.entries.get(usize::try_from(link.checked_sub(self.first)?).ok()?)
     }
 
-    /// A user's trades, newest first.
-    pub fn of_account(&self, account: Account) -> impl Iterator<Item = &TradeView> {
-        let newest = self.last_of_account.get(account.0 as usize).copied().unwrap_or(0);
-        let mut next = self.get(newest);
+    /// From `last` back along one chain.
+    fn chain(&self, last: Link, before: impl Fn(&Entry) -> u32) -> impl Iterator<Item = &Entry> {
+        let mut next = last;
         std::iter::from_fn(move || {
-            let entry = next?;
-            debug_assert_eq!(entry.account, account);
-            next = self.get(entry.before_of_account);
-            Some(&entry.view)
+            let entry = self.get(next)?;
+            let distance = u64::from(before(entry));
+            next = if distance == 0 { 0 } else { next - distance };
+            Some(entry)
         })
     }
 
+    /// A user's trades, newest first.
+    pub fn of_account(
+        &self,
+        account: Account,
+        registry: &Registry,
+    ) -> impl Iterator<Item = TradeView> {
+        let newest = self.last_of_account.get(account.0 as usize).copied().unwrap_or(0);
+        self.chain(newest, |entry| entry.before_of_account).map(|entry| entry.view(registry))
+    }
+
     /// The trades of the order that keeps `last`, oldest first.
-    pub fn of_order(&self, last: Link) -> Vec<TradeView> {
-        let mut trades = Vec::new();
-        let mut next = self.get(last);
-        while let Some(entry) = next {
-            trades.push(entry.view);
-            next = self.get(entry.before_of_order);
-        }
+    pub fn of_order(&self, last: Link, registry: &Registry) -> Vec<TradeView> {
+        let chain = self.chain(last, |entry| entry.before_of_order);
+        let mut trades: Vec<TradeView> = chain.map(|entry| entry.view(registry)).collect();
         trades.reverse();
         trades
+    }
+}
+
+impl Entry {
+    fn view(&self, registry: &Registry) -> TradeView {
+        let spec = &registry.symbol(self.symbol).expect("of a trade").spec;
+        TradeView {
+            trade: self.trade,
+            order: self.order,
+            symbol: self.symbol,
+            side: self.side,
+            price: self.price,
+            qty: self.qty,
+            fee: self.fee,
+            fee_asset: if self.side == Side::Buy { spec.base } else { spec.quote },
+            role: self.role,
+            at_ms: self.at_ms,
+        }
     }
 }
 
@@ -116,41 +174,65 @@ impl Tape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use money::{AssetId, Lots, OrderId, Price, Role, Side, SymbolId, TradeId};
+    use crate::command::NewSymbol;
+    use money::{AssetId, SymbolRules, SymbolSpec};
 
-    fn view(trade: u64) -> TradeView {
-        TradeView {
-            trade: TradeId(trade),
+    fn registry() -> Registry {
+        let mut registry = Registry::default();
+        let spec = SymbolSpec {
+            name: "A_B".into(),
+            base: AssetId(4),
+            quote: AssetId(5),
+            base_decimals: 0,
+            quote_decimals: 0,
+            tick_mantissa: 1,
+            tick_decimals: 0,
+            lot_units: 1,
+            rules: SymbolRules::default(),
+        };
+        registry.define_symbol(NewSymbol { spec, reference: None });
+        registry
+    }
+
+    fn fill(trade: u64) -> Fill {
+        Fill {
             order: OrderId(1),
             symbol: SymbolId(0),
-            side: Side::Buy,
+            trade: TradeId(trade),
             price: Price(1),
             qty: Lots(1),
-            fee: 0,
-            fee_asset: AssetId(0),
+            side: if trade % 2 == 0 { Side::Buy } else { Side::Sell },
             role: Role::Maker,
+            fee_ppm: 0,
             at_ms: 0,
         }
     }
 
     #[test]
     fn the_oldest_trades_are_forgotten_by_user_and_by_order() {
-        let mut history = TradeHistory::new();
+        let (mut history, registry) = (TradeHistory::new(), registry());
         let (seldom, often) = (Account(0), Account(7));
-        let mut last_of_order = history.push(seldom, view(1), 0);
+        let mut last_of_order = history.push(seldom, &fill(1), 3, 0);
+        let trades = |views: Vec<TradeView>| {
+            views.iter().map(|view| (view.trade.0, view.fee, view.fee_asset.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(trades(history.of_order(last_of_order, &registry)), [(1, 3, 5)]);
         let count = TRADE_HISTORY_ENTRIES + 10;
         let mut last = 0;
         for trade in 2..count {
-            last = history.push(often, view(trade), last);
+            last = history.push(often, &fill(trade), 0, last);
         }
-        assert_eq!(history.of_account(seldom).count(), 0);
-        assert_eq!(history.of_order(last_of_order), vec![]);
-        last_of_order = history.push(seldom, view(count), last_of_order);
-        assert_eq!(history.of_order(last_of_order), vec![view(count)]);
-        assert_eq!(history.of_account(seldom).count(), 1);
-        assert_eq!(history.of_account(often).count() as u64, TRADE_HISTORY_ENTRIES - 1);
-        assert_eq!(history.of_account(often).next(), Some(&view(count - 1)));
-        assert_eq!(history.of_account(Account(99)).count(), 0);
+        assert_eq!(history.of_account(seldom, &registry).count(), 0);
+        assert_eq!(history.of_order(last_of_order, &registry), vec![]);
+        last_of_order = history.push(seldom, &fill(count), 9, last_of_order);
+        assert_eq!(trades(history.of_order(last_of_order, &registry)), [(count, 9, 4)]);
+        assert_eq!(history.of_account(seldom, &registry).count(), 1);
+        let kept = TRADE_HISTORY_ENTRIES - 1;
+        assert_eq!(history.of_account(often, &registry).count() as u64, kept);
+        assert_eq!(history.of_order(last, &registry).len() as u64, kept);
+        let newest = history.of_account(often, &registry).next().unwrap();
+        assert_eq!(newest.trade, TradeId(count - 1));
+        assert_eq!(history.of_account(Account(99), &registry).count(), 0);
     }
 
     #[test]

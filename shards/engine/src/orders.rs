@@ -22,37 +22,47 @@ const NONE: u32 = u32::MAX;
 /// Where an order is stored; valid until the order is forgotten.
 pub(crate) type OrderSlot = u32;
 
-/// An order as its home knows it.
+/// An order as its home knows it. There may be millions, and a fill finds its maker cold: what a
+/// fill touches comes first, on two cache lines.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Order {
+    pub hold: Hold,
+    pub filled_quote: Units,
     pub id: OrderId,
-    pub cid: Option<Cid>,
+    pub qty: Lots,
+    pub filled: Lots,
+    pub updated_at_ms: u64,
+    pub last_trade: Link,
+    /// See [`Order::moving_to`].
+    moving_to: Price,
     pub user: UserId,
     pub account: Account,
     pub symbol: SymbolId,
+    pub status: OrderStatus,
+    /// The book has answered the question that brought it there.
+    pub matched: bool,
     pub side: Side,
     pub kind: OrderKind,
     pub time_in_force: TimeInForce,
-    pub status: OrderStatus,
+    pub cid: Option<Cid>,
     pub price: Price,
-    pub qty: Lots,
-    pub quote_qty: Option<Units>,
-    pub filled: Lots,
-    pub filled_quote: Units,
     pub created_at_ms: u64,
-    pub updated_at_ms: u64,
-    pub hold: Hold,
     /// The question that brought it to the book.
     pub ticket: Ticket,
-    /// The book has answered that question.
-    pub matched: bool,
-    /// The price of a move that the book has not answered yet.
-    pub moving_to: Option<Price>,
-    pub last_trade: Link,
-    /// Neighbours in the user's list of open or of ended orders.
+    /// See [`Order::quote_qty`].
+    quote_qty: Units,
+}
+
+/// The neighbours of an order in its user's list of open or of ended orders. Apart from the orders,
+/// because linking one touches two others, which are cold.
+#[derive(Clone, Copy, Debug)]
+struct Neighbours {
     newer: OrderSlot,
     older: OrderSlot,
 }
+
+const ALONE: Neighbours = Neighbours { newer: NONE, older: NONE };
 
 impl Order {
     pub fn view(&self) -> OrderView {
@@ -65,8 +75,8 @@ impl Order {
             kind: self.kind,
             time_in_force: self.time_in_force,
             price: self.price,
-            qty: if self.quote_qty.is_some() { self.filled } else { self.qty },
-            quote_qty: self.quote_qty,
+            qty: if self.quote_qty > 0 { self.filled } else { self.qty },
+            quote_qty: self.quote_qty(),
             filled: self.filled,
             filled_quote: self.filled_quote,
             status: self.status,
@@ -78,12 +88,24 @@ impl Order {
     /// Whether the book's "filled" means FILLED: an order by quantity that only ran out of what was
     /// reserved for it, or one that got nothing at all, has expired.
     pub fn is_filled(&self) -> bool {
-        self.filled.0 > 0 && (self.quote_qty.is_some() || self.filled == self.qty)
+        self.filled.0 > 0 && (self.quote_qty > 0 || self.filled == self.qty)
     }
 
-    /// The fields that only the store sets.
-    pub fn unlinked() -> (OrderSlot, OrderSlot) {
-        (NONE, NONE)
+    /// The quote budget of a market order by one. Kept as 0 where there is none: no order has that.
+    #[inline]
+    pub fn quote_qty(&self) -> Option<Units> {
+        (self.quote_qty > 0).then_some(self.quote_qty)
+    }
+
+    /// The price of a move that the book has not answered yet. Kept as 0 where there is none: no
+    /// order has that price.
+    #[inline]
+    pub fn moving_to(&self) -> Option<Price> {
+        (self.moving_to.0 > 0).then_some(self.moving_to)
+    }
+
+    pub fn set_moving_to(&mut self, price: Option<Price>) {
+        self.moving_to = price.unwrap_or(Price(0));
     }
 }
 
@@ -118,17 +140,45 @@ pub(crate) enum List {
     Ended,
 }
 
+/// An order in the table by `cid`. The hash is kept, so that the table grows without a look at every
+/// order.
+#[derive(Clone, Copy, Debug)]
+struct CidEntry {
+    slot: OrderSlot,
+    hash: u32,
+}
+
+impl CidEntry {
+    /// The table takes its place from the low bits and its tag from the top ones.
+    #[inline]
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
+}
+
+/// An ended order in the queue to be forgotten, with all that this takes: by then the order itself has
+/// long left the cache.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    id: OrderId,
+    slot: OrderSlot,
+    /// Of its `cid`, if it has one.
+    cid_hash: Option<u32>,
+}
+
 /// All orders that a shard knows.
 #[derive(Debug)]
 pub(crate) struct Orders {
     slots: Vec<Order>,
+    /// By slot.
+    neighbours: Vec<Neighbours>,
     free: Vec<OrderSlot>,
     by_id: Map<OrderId, OrderSlot>,
-    by_cid: Table<OrderSlot>,
+    by_cid: Table<CidEntry>,
     hasher: FixedState,
     /// By account.
     lists: Vec<Lists>,
-    ended: VecDeque<OrderSlot>,
+    ended: VecDeque<Ended>,
     open_count: u64,
 }
 
@@ -137,6 +187,7 @@ impl Orders {
         let hasher = FixedState::new(hash_seed);
         Orders {
             slots: Vec::new(),
+            neighbours: Vec::new(),
             free: Vec::new(),
             by_id: Map::with_hasher(hasher),
             by_cid: Table::new(),
@@ -158,13 +209,17 @@ impl Orders {
 
     #[inline]
     pub fn find_cid(&self, account: Account, cid: &Cid) -> Option<OrderSlot> {
-        let hash = hash_one(self.hasher, (account, cid));
-        self.by_cid
-            .find(hash, |&slot| {
-                let order = &self.slots[slot as usize];
-                order.account == account && order.cid.as_ref() == Some(cid)
-            })
-            .copied()
+        let hash = self.cid_hash(account, cid);
+        let found = self.by_cid.find(CidEntry::spread(hash), |entry| {
+            let order = &self.slots[entry.slot as usize];
+            entry.hash == hash && order.account == account && order.cid.as_ref() == Some(cid)
+        });
+        found.map(|entry| entry.slot)
+    }
+
+    #[inline]
+    fn cid_hash(&self, account: Account, cid: &Cid) -> u32 {
+        hash_one(self.hasher, (account, cid)) as u32
     }
 
     #[inline]
@@ -179,7 +234,6 @@ impl Orders {
 
     /// Adds an open order. Its `cid` must be new to the user.
     pub fn insert(&mut self, new: NewOrder) -> OrderSlot {
-        let (newer, older) = Order::unlinked();
         let order = Order {
             id: new.id,
             cid: new.cid,
@@ -192,7 +246,7 @@ impl Orders {
             status: OrderStatus::New,
             price: new.price,
             qty: new.qty,
-            quote_qty: new.quote_qty,
+            quote_qty: new.quote_qty.unwrap_or(0),
             filled: Lots(0),
             filled_quote: 0,
             created_at_ms: new.now_ms,
@@ -200,10 +254,8 @@ impl Orders {
             hold: new.hold,
             ticket: new.ticket,
             matched: false,
-            moving_to: None,
+            moving_to: Price(0),
             last_trade: 0,
-            newer,
-            older,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -212,14 +264,16 @@ impl Orders {
             }
             None => {
                 self.slots.push(order);
+                self.neighbours.push(ALONE);
                 (self.slots.len() - 1) as OrderSlot
             }
         };
         self.by_id.insert(new.id, slot);
         if let Some(cid) = new.cid {
-            let hash = hash_one(self.hasher, (new.account, &cid));
-            let (slots, hasher) = (&self.slots, self.hasher);
-            self.by_cid.insert_unique(hash, slot, |&slot| cid_hash(slots, hasher, slot));
+            let hash = self.cid_hash(new.account, &cid);
+            let entry = CidEntry { slot, hash };
+            let rehash = |entry: &CidEntry| CidEntry::spread(entry.hash);
+            self.by_cid.insert_unique(CidEntry::spread(hash), entry, rehash);
         }
         self.link(slot, List::Open);
         self.open_count += 1;
@@ -233,26 +287,27 @@ impl Orders {
         debug_assert!(!status.is_open());
         order.status = status;
         order.updated_at_ms = now_ms;
-        order.moving_to = None;
+        order.set_moving_to(None);
         self.unlink(slot, List::Open);
         self.link(slot, List::Ended);
         self.open_count -= 1;
-        self.ended.push_back(slot);
+        let order = &self.slots[slot as usize];
+        let cid_hash = order.cid.as_ref().map(|cid| self.cid_hash(order.account, cid));
+        self.ended.push_back(Ended { id: order.id, slot, cid_hash });
         if self.ended.len() > ENDED_ORDERS {
             let oldest = self.ended.pop_front().expect("not empty");
             self.forget(oldest);
         }
     }
 
-    fn forget(&mut self, slot: OrderSlot) {
+    fn forget(&mut self, Ended { id, slot, cid_hash }: Ended) {
         self.unlink(slot, List::Ended);
-        let order = &self.slots[slot as usize];
-        self.by_id.remove(&order.id);
-        if let Some(cid) = order.cid {
-            let hash = hash_one(self.hasher, (order.account, &cid));
-            if let Ok(entry) = self.by_cid.find_entry(hash, |&candidate| candidate == slot) {
-                entry.remove();
-            }
+        self.by_id.remove(&id);
+        if let Some(hash) = cid_hash
+            && let Ok(entry) =
+                self.by_cid.find_entry(CidEntry::spread(hash), |entry| entry.slot == slot)
+        {
+            entry.remove();
         }
         self.free.push(slot);
     }
@@ -265,13 +320,13 @@ impl Orders {
         after: Option<OrderSlot>,
     ) -> impl Iterator<Item = (OrderSlot, &Order)> {
         let mut next = match after {
-            Some(slot) => self.get(slot).older,
+            Some(slot) => self.neighbours[slot as usize].older,
             None => self.lists.get(account.0 as usize).map_or(NONE, |lists| head(lists, list)),
         };
         std::iter::from_fn(move || {
             let slot = next;
             let order = self.slots.get(slot as usize)?;
-            next = order.older;
+            next = self.neighbours[slot as usize].older;
             Some((slot, order))
         })
     }
@@ -283,29 +338,24 @@ impl Orders {
         }
         let head = head_mut(&mut self.lists[account], list);
         let older = std::mem::replace(head, slot);
-        let order = &mut self.slots[slot as usize];
-        (order.newer, order.older) = (NONE, older);
+        self.neighbours[slot as usize] = Neighbours { newer: NONE, older };
         if older != NONE {
-            self.slots[older as usize].newer = slot;
+            self.neighbours[older as usize].newer = slot;
         }
     }
 
     fn unlink(&mut self, slot: OrderSlot, list: List) {
-        let order = &self.slots[slot as usize];
-        let (account, newer, older) = (order.account.0 as usize, order.newer, order.older);
-        match newer {
-            NONE => *head_mut(&mut self.lists[account], list) = older,
-            newer => self.slots[newer as usize].older = older,
+        let Neighbours { newer, older } = self.neighbours[slot as usize];
+        if newer == NONE {
+            let account = self.slots[slot as usize].account.0 as usize;
+            *head_mut(&mut self.lists[account], list) = older;
+        } else {
+            self.neighbours[newer as usize].older = older;
         }
         if older != NONE {
-            self.slots[older as usize].newer = newer;
+            self.neighbours[older as usize].newer = newer;
         }
     }
-}
-
-fn cid_hash(slots: &[Order], hasher: FixedState, slot: OrderSlot) -> u64 {
-    let order = &slots[slot as usize];
-    hash_one(hasher, (order.account, order.cid.as_ref().expect("only orders with a cid are in")))
 }
 
 fn head(lists: &Lists, list: List) -> OrderSlot {

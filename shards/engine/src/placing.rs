@@ -1,6 +1,6 @@
 //! The home side, placing: a new order is checked, reserved and sent to the symbol's shard.
 
-use ledger::Hold;
+use ledger::{Hold, Reservation};
 use money::{Lots, OrderId, OrderKind, OrderStatus, Price, RuleBreak, Side, SymbolStatus, Units};
 
 use crate::changing::Applied;
@@ -60,10 +60,16 @@ impl Engine {
 
         // Nothing may change before here: a refused order is not journaled.
         self.order_count += 1;
-        let slots = (self.ledger.slot(account, base), self.ledger.slot(account, quote));
-        let Terms { bound, qty, hold_budget, .. } = terms;
-        let mut hold = Hold::new(place.side, scale, bound, qty, hold_budget, slots);
-        hold.take(&mut self.ledger).expect("was checked to be available");
+        let reservation = Reservation {
+            side: place.side,
+            price: terms.bound,
+            qty: terms.qty,
+            budget: terms.hold_budget,
+            base: self.ledger.slot(account, base),
+            quote: self.ledger.slot(account, quote),
+        };
+        let hold = Hold::take(&mut self.ledger, scale, reservation);
+        let hold = hold.expect("was checked to be available");
         let ticket = self.pending.ticket();
         self.mix(id.0 ^ ticket << 32);
         let is_market = place.kind == OrderKind::Market;
@@ -151,7 +157,7 @@ impl Engine {
 
     pub(crate) fn matched(&self, slot: OrderSlot) -> Reply {
         let order = self.orders.get(slot);
-        let fills = self.history.of_order(order.last_trade);
+        let fills = self.history.of_order(order.last_trade, &self.registry);
         Reply::Matched { order: Box::new(order.view()), fills }
     }
 }

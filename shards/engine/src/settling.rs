@@ -1,13 +1,13 @@
 //! The home side, settling: what the symbol's shard reports of an order is settled and answered.
 
-use money::{OrderId, OrderKind, OrderStatus, Role, Side, SymbolStatus, UserId};
+use money::{OrderId, OrderKind, OrderStatus, Role, SymbolStatus, UserId};
 
 use crate::effect::{Effects, Event};
 use crate::engine::Engine;
 use crate::message::{Answer, Fill, Ticket};
 use crate::orders::OrderSlot;
 use crate::pending::Question;
-use crate::reply::{Refusal, Reply, TradeView};
+use crate::reply::{Refusal, Reply};
 
 impl Engine {
     /// A fill of one of this shard's orders: settles its side.
@@ -15,7 +15,9 @@ impl Engine {
     pub(crate) fn on_fill(&mut self, fill: &Fill, out: &mut Effects) {
         let slot = self.orders.find(fill.order).expect("an order is known until it has ended");
         let order = self.orders.get_mut(slot);
-        let settled = order.hold.settle(&mut self.ledger, fill.price, fill.qty, fill.fee_ppm);
+        let entry = self.registry.symbol(fill.symbol).expect("of an order");
+        let settled =
+            order.hold.settle(&mut self.ledger, entry.scale, fill.price, fill.qty, fill.fee_ppm);
         order.filled.0 += fill.qty.0;
         // Only shown, so it may stop at the end; more than 2^18 fills of all there is go before.
         order.filled_quote = order.filled_quote.saturating_add(settled.notional);
@@ -23,28 +25,15 @@ impl Engine {
         order.status = OrderStatus::PartiallyFilled;
         if fill.role == Role::Taker
             && order.matched
-            && let Some(price) = order.moving_to
+            && let Some(price) = order.moving_to()
         {
             // Past its first matching an order takes only when it is moved: the price is in force.
             order.price = price;
         }
-        let spec = &self.registry.symbol(fill.symbol).expect("of an order").spec;
-        let view = TradeView {
-            trade: fill.trade,
-            order: fill.order,
-            symbol: fill.symbol,
-            side: fill.side,
-            price: fill.price,
-            qty: fill.qty,
-            fee: settled.fee,
-            fee_asset: if fill.side == Side::Buy { spec.base } else { spec.quote },
-            role: fill.role,
-            at_ms: fill.at_ms,
-        };
-        order.last_trade = self.history.push(order.account, view, order.last_trade);
+        order.last_trade = self.history.push(order.account, fill, settled.fee, order.last_trade);
         let (user, id) = (order.user, order.id);
         // An order by quote budget ends when the book says so.
-        let is_filled = order.hold.remaining().0 == 0 && order.quote_qty.is_none();
+        let is_filled = order.hold.remaining().0 == 0 && order.quote_qty().is_none();
         self.mix(fill.trade.0 ^ settled.notional as u64 ^ (fill.order.0 << 20));
         if is_filled {
             self.end_order(slot, OrderStatus::Filled, fill.at_ms, out);
@@ -94,6 +83,7 @@ impl Engine {
         let order = self.orders.get_mut(slot);
         order.matched |= order.ticket == ticket;
         let is_open = order.status.is_open();
+        let scale = self.registry.symbol(order.symbol).expect("of an order").scale;
         let ended = match answer {
             Answer::Filled if order.is_filled() => Some(OrderStatus::Filled),
             Answer::Filled => Some(OrderStatus::Expired),
@@ -112,16 +102,23 @@ impl Engine {
         let mut mixed = 0;
         match answer {
             Answer::Moved => {
-                order.price = order.moving_to.take().expect("a move is answered once");
+                order.price = order.moving_to().expect("a move is answered once");
+                order.set_moving_to(None);
                 order.updated_at_ms = at_ms;
                 let price = order.price;
-                order.hold.reprice(&mut self.ledger, price).expect("held for the dearer price");
+                order
+                    .hold
+                    .reprice(&mut self.ledger, scale, price)
+                    .expect("held for the dearer price");
                 mixed = price.0;
             }
             Answer::NotMoved => {
-                order.moving_to = None;
+                order.set_moving_to(None);
                 let price = order.price;
-                order.hold.reprice(&mut self.ledger, price).expect("held for the dearer price");
+                order
+                    .hold
+                    .reprice(&mut self.ledger, scale, price)
+                    .expect("held for the dearer price");
                 let entry = self.registry.symbol(order.symbol).expect("of an order");
                 let status = entry.rules().status;
                 if order.kind == OrderKind::PostOnly && status == SymbolStatus::Trading {
@@ -132,7 +129,7 @@ impl Engine {
             Answer::Reduced(by) => {
                 order.qty.0 -= by.0;
                 order.updated_at_ms = at_ms;
-                order.hold.reduce(&mut self.ledger, by);
+                order.hold.reduce(&mut self.ledger, scale, by);
                 mixed = by.0;
             }
             Answer::Gone => return Some(Refusal::OrderNotOpen(order.status)),

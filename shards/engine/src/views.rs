@@ -28,11 +28,11 @@ impl Engine {
                 let account = self.account(user)?;
                 let trades = self
                     .history
-                    .of_account(account)
+                    .of_account(account, &self.registry)
                     .filter(|view| symbol.is_none_or(|symbol| symbol == view.symbol))
                     .filter(|view| before.is_none_or(|before: TradeId| view.trade < before))
                     .take(limit.min(MAX_ROWS));
-                Ok(Reply::Trades(trades.copied().collect()))
+                Ok(Reply::Trades(trades.collect()))
             }
             Query::Balances { user } => {
                 let account = self.account(user)?;

@@ -271,6 +271,21 @@ fn cancel_all_takes_one_symbol_or_all_and_says_when_there_are_more() {
 }
 
 #[test]
+fn cancel_all_counts_what_it_canceled_not_what_was_filled_first() {
+    let mut cluster = world(4, 1, Disk::Instant);
+    for name in ["a", "b", "c"] {
+        cluster.place(named(limit(ALICE, Side::Sell, 100_00, 10), name));
+    }
+    // ALICE's shard has not heard of the fill when she asks.
+    let taken = limit(UserId(0), Side::Buy, 100_00, 20);
+    cluster.submit(place(taken));
+    let token = cluster.submit(Command::CancelUser { user: ALICE, symbol: None });
+    cluster.settle();
+    assert_eq!(cluster.replies[&token], Reply::CanceledAll { count: 1, more: false });
+    cluster.audit();
+}
+
+#[test]
 fn cancel_all_of_a_shard_takes_its_users_even_in_a_halted_symbol() {
     let mut cluster = world(4, 1, Disk::Slow);
     for user in USERS {

@@ -32,6 +32,10 @@ pub trait Disk: Clone + 'static {
     /// Creates a file of `length` bytes with its space allocated; fails if it exists. Neither the
     /// content nor the name is durable yet. A full disk must come back as
     /// [`io::ErrorKind::StorageFull`] or `QuotaExceeded`: it is a state, any other error is the end.
+    ///
+    /// The file that this returns is for filling only: even where writes are durable on return, its
+    /// writes need not be (64 MiB of zeros would wait for the device at every chunk), as long as its
+    /// [`DiskFile::sync`] makes them so. The journal opens the file again to write batches.
     async fn create(&self, name: &str, length: u64) -> io::Result<Self::File>;
     /// Opens a file for reading and writing.
     async fn open(&self, name: &str) -> io::Result<Self::File>;

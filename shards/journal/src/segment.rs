@@ -95,9 +95,13 @@ impl<D: Disk> Preparation<D> {
         let (_, written) = write_whole(&self.disk, &file, block, 0).await;
         written.map_err(|cause| failed("write segment header", cause))?;
         file.sync().await.map_err(|cause| failed("sync", cause))?;
+        drop(file);
         self.disk.rename(&unfinished, &name).await.map_err(|cause| failed("rename", cause))?;
         let synced = self.disk.sync_directory().await;
         synced.map_err(|cause| failed("sync directory of", cause))?;
+        // The file as it was created is for filling; batches go through one that was opened.
+        let opened = self.disk.open(&name).await;
+        let file = opened.map_err(|cause| JournalError::new("open", &name, 0, cause))?;
         Ok(Segment { number, name, length_bytes, file: Rc::new(file) })
     }
 }

@@ -9,17 +9,36 @@ use crate::{Ledger, LedgerError, Slot};
 /// What it freezes is a function of the order alone, at every moment: a limit buy `ceil(price ×
 /// remaining)` quote units, a market buy what is left of its budget, a sell `remaining` of base.
 /// [`Hold::frozen`] is that number; [`Hold::formula`] computes it anew, for tests and assertions.
+///
+/// There is one in every order, so it is kept small: the scale, the same for all orders of a symbol,
+/// comes from the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    side: Side,
-    scale: Scale,
+    frozen: Units,
     price: Price,
     remaining: Lots,
-    /// What a market buy may still spend.
-    budget: Option<Units>,
     base: Slot,
     quote: Slot,
-    frozen: Units,
+    side: Side,
+    /// A market buy: what is frozen is what it may still spend.
+    by_budget: bool,
+}
+
+/// What an order needs to be held for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its side.
+    pub side: Side,
+    /// Its limit; ignored for a sell and with a budget.
+    pub price: Price,
+    /// Its quantity.
+    pub qty: Lots,
+    /// What a market buy may spend.
+    pub budget: Option<Units>,
+    /// The user's balance of the base asset.
+    pub base: Slot,
+    /// The user's balance of the quote asset.
+    pub quote: Slot,
 }
 
 /// What a fill did on one side.
@@ -32,17 +51,21 @@ pub struct Settled {
 }
 
 impl Hold {
-    /// A hold for an order of `remaining` lots at `price` (the limit; ignored for a sell and with a
-    /// budget). Nothing is frozen until [`Hold::take`].
-    pub fn new(
-        side: Side,
+    /// Freezes what the order needs.
+    #[inline]
+    pub fn take(
+        ledger: &mut Ledger,
         scale: Scale,
-        price: Price,
-        remaining: Lots,
-        budget: Option<Units>,
-        (base, quote): (Slot, Slot),
-    ) -> Hold {
-        Hold { side, scale, price, remaining, budget, base, quote, frozen: 0 }
+        reservation: Reservation,
+    ) -> Result<Hold, LedgerError> {
+        let Reservation { side, price, qty, budget, base, quote } = reservation;
+        let budget = budget.filter(|_| side == Side::Buy);
+        let by_budget = budget.is_some();
+        let frozen = budget.unwrap_or(0);
+        let mut hold = Hold { frozen, price, remaining: qty, base, quote, side, by_budget };
+        hold.frozen = hold.formula(scale).ok_or(LedgerError::TooLarge)?;
+        ledger.freeze(hold.paying(), hold.frozen)?;
+        Ok(hold)
     }
 
     /// What the order has frozen, in units of what it pays with.
@@ -59,22 +82,12 @@ impl Hold {
 
     /// What a hold like this freezes. `None` past 128 bits.
     #[inline]
-    pub fn formula(&self) -> Option<Units> {
-        match (self.side, self.budget) {
-            (Side::Sell, _) => Some(self.scale.base(self.remaining)),
-            (Side::Buy, Some(budget)) => Some(budget),
-            (Side::Buy, None) => self.scale.quote_ceil(self.price, self.remaining),
+    pub fn formula(&self, scale: Scale) -> Option<Units> {
+        match (self.side, self.by_budget) {
+            (Side::Sell, _) => Some(scale.base(self.remaining)),
+            (Side::Buy, true) => Some(self.frozen),
+            (Side::Buy, false) => scale.quote_ceil(self.price, self.remaining),
         }
-    }
-
-    /// Freezes what the order needs.
-    #[inline]
-    pub fn take(&mut self, ledger: &mut Ledger) -> Result<(), LedgerError> {
-        debug_assert_eq!(self.frozen, 0);
-        let needed = self.formula().ok_or(LedgerError::TooLarge)?;
-        ledger.freeze(self.paying(), needed)?;
-        self.frozen = needed;
-        Ok(())
     }
 
     /// Settles a fill at the maker's price: pays, receives less the fee, and gives back at once what
@@ -86,25 +99,25 @@ impl Hold {
     pub fn settle(
         &mut self,
         ledger: &mut Ledger,
+        scale: Scale,
         price: Price,
         qty: Lots,
         fee_ppm: u32,
     ) -> Settled {
         assert!(qty <= self.remaining, "a fill is no larger than its order");
-        let notional = self.scale.quote_floor(price, qty).expect("was counted when reserved");
-        let base = self.scale.base(qty);
+        let notional = scale.quote_floor(price, qty).expect("was counted when reserved");
+        let base = scale.base(qty);
         let held = self.frozen;
         self.remaining.0 -= qty.0;
         let (paid, received, into) = match self.side {
-            Side::Buy => {
-                if let Some(budget) = &mut self.budget {
-                    *budget = budget.checked_sub(notional).expect("the book keeps to the budget");
-                }
-                (notional, base, self.base)
-            }
+            Side::Buy => (notional, base, self.base),
             Side::Sell => (base, notional, self.quote),
         };
-        self.frozen = self.formula().expect("less than before");
+        self.frozen = if self.by_budget {
+            held.checked_sub(paid).expect("the book keeps to the budget")
+        } else {
+            self.formula(scale).expect("less than before")
+        };
         ledger.pay(self.paying(), held, self.frozen, paid);
         let fee = fee(received, fee_ppm);
         ledger.receive(into, received, fee);
@@ -115,16 +128,21 @@ impl Hold {
     ///
     /// # Panics
     /// When `by` is more than what remains.
-    pub fn reduce(&mut self, ledger: &mut Ledger, by: Lots) {
+    pub fn reduce(&mut self, ledger: &mut Ledger, scale: Scale, by: Lots) {
         assert!(by <= self.remaining, "a reduction is no larger than its order");
         self.remaining.0 -= by.0;
-        self.adjust(ledger).expect("needs less than before");
+        self.adjust(ledger, scale).expect("needs less than before");
     }
 
     /// Sets the price that is reserved for, freezing or giving back the difference.
-    pub fn reprice(&mut self, ledger: &mut Ledger, price: Price) -> Result<(), LedgerError> {
+    pub fn reprice(
+        &mut self,
+        ledger: &mut Ledger,
+        scale: Scale,
+        price: Price,
+    ) -> Result<(), LedgerError> {
         let old = std::mem::replace(&mut self.price, price);
-        let adjusted = self.adjust(ledger);
+        let adjusted = self.adjust(ledger, scale);
         if adjusted.is_err() {
             self.price = old;
         }
@@ -132,13 +150,16 @@ impl Hold {
     }
 
     /// Gives back everything that is still frozen.
+    #[inline]
     pub fn end(&mut self, ledger: &mut Ledger) {
-        ledger.release(self.paying(), self.frozen);
-        self.frozen = 0;
+        if self.frozen > 0 {
+            ledger.release(self.paying(), self.frozen);
+            self.frozen = 0;
+        }
     }
 
-    fn adjust(&mut self, ledger: &mut Ledger) -> Result<(), LedgerError> {
-        let needed = self.formula().ok_or(LedgerError::TooLarge)?;
+    fn adjust(&mut self, ledger: &mut Ledger, scale: Scale) -> Result<(), LedgerError> {
+        let needed = self.formula(scale).ok_or(LedgerError::TooLarge)?;
         if needed > self.frozen {
             ledger.freeze(self.paying(), needed - self.frozen)?;
         } else {
@@ -186,6 +207,14 @@ mod tests {
         Bench { ledger, slots, scale: Scale::new(1, 2, 1, 8, 2).unwrap() }
     }
 
+    impl Bench {
+        fn take(&mut self, user: usize, side: Side, price: Price, qty: Lots) -> Hold {
+            let (base, quote) = self.slots[user];
+            let reservation = Reservation { side, price, qty, budget: None, base, quote };
+            Hold::take(&mut self.ledger, self.scale, reservation).unwrap()
+        }
+    }
+
     fn is_balanced(ledger: &Ledger) -> bool {
         ledger.totals().iter().all(|totals| {
             totals.deposits - totals.withdrawals == totals.avail + totals.frozen + totals.fees
@@ -196,10 +225,9 @@ mod tests {
     fn price_improvement_and_dust_come_back_with_the_fill() {
         let mut bench = bench(1_000_000_000);
         let limit = Price(8_500_000);
-        let mut buy =
-            Hold::new(Side::Buy, bench.scale, limit, Lots(3_333_333), None, bench.slots[0]);
-        buy.take(&mut bench.ledger).unwrap();
-        let settled = buy.settle(&mut bench.ledger, Price(8_400_000), Lots(3_333_333), 0);
+        let mut buy = bench.take(0, Side::Buy, limit, Lots(3_333_333));
+        let scale = bench.scale;
+        let settled = buy.settle(&mut bench.ledger, scale, Price(8_400_000), Lots(3_333_333), 0);
         assert_eq!(settled.notional, 279_999);
         let balance = bench.ledger.balance(bench.slots[0].1);
         assert_eq!((balance.avail, balance.frozen), (1_000_000_000 - 279_999, 0));
@@ -208,13 +236,28 @@ mod tests {
     #[test]
     fn a_price_that_cannot_be_paid_leaves_the_hold_as_it_was() {
         let mut bench = bench(1_000);
-        let mut buy =
-            Hold::new(Side::Buy, bench.scale, Price(100), Lots(100_000_000), None, bench.slots[0]);
-        buy.take(&mut bench.ledger).unwrap();
+        let mut buy = bench.take(0, Side::Buy, Price(100), Lots(100_000_000));
         let before = buy;
-        assert!(buy.reprice(&mut bench.ledger, Price(1_001)).is_err());
+        assert!(buy.reprice(&mut bench.ledger, bench.scale, Price(1_001)).is_err());
         assert_eq!(buy, before);
         assert_eq!(bench.ledger.balance(bench.slots[0].1).frozen, 100);
+    }
+
+    #[test]
+    fn a_budget_is_spent_and_its_rest_comes_back() {
+        let mut bench = bench(1_000_000);
+        let (scale, (base, quote)) = (bench.scale, bench.slots[0]);
+        let (side, price, qty) = (Side::Buy, Price(u64::MAX), Lots(u64::MAX));
+        let reservation = Reservation { side, price, qty, budget: Some(600), base, quote };
+        let mut buy = Hold::take(&mut bench.ledger, scale, reservation).unwrap();
+        assert_eq!(bench.ledger.balance(quote).frozen, 600);
+        buy.settle(&mut bench.ledger, scale, Price(500), Lots(100_000_000), 0);
+        assert_eq!((buy.frozen(), bench.ledger.balance(quote).frozen), (100, 100));
+        buy.end(&mut bench.ledger);
+        assert_eq!(bench.ledger.balance(quote).avail, 1_000_000 - 500);
+        let reservation = Reservation { budget: Some(1_000_000), ..reservation };
+        assert!(Hold::take(&mut bench.ledger, scale, reservation).is_err());
+        assert_eq!(bench.ledger.balance(quote).frozen, 0);
     }
 
     proptest! {
@@ -228,24 +271,23 @@ mod tests {
             steps in prop::collection::vec((0u8..4, 1u64..3_000_000_000), 0..12)
         ) {
             let mut bench = bench(1 << 80);
-            let mut buy = Hold::new(Side::Buy, bench.scale, Price(limit), Lots(size), None, bench.slots[0]);
-            let mut sell = Hold::new(Side::Sell, bench.scale, Price(1), Lots(size), None, bench.slots[1]);
-            buy.take(&mut bench.ledger).unwrap();
-            sell.take(&mut bench.ledger).unwrap();
+            let mut buy = bench.take(0, Side::Buy, Price(limit), Lots(size));
+            let mut sell = bench.take(1, Side::Sell, Price(1), Lots(size));
+            let scale = bench.scale;
             let price = Price(limit.saturating_sub(improvement).max(1));
             for (step, amount) in steps {
                 let qty = Lots(amount.min(buy.remaining().0).min(sell.remaining().0));
                 match step {
                     0 | 1 => {
-                        buy.settle(&mut bench.ledger, price, qty, taker_ppm);
-                        sell.settle(&mut bench.ledger, price, qty, maker_ppm);
+                        buy.settle(&mut bench.ledger, scale, price, qty, taker_ppm);
+                        sell.settle(&mut bench.ledger, scale, price, qty, maker_ppm);
                     }
-                    2 => buy.reduce(&mut bench.ledger, qty),
-                    _ => buy.reprice(&mut bench.ledger, Price(limit + amount % 7)).unwrap(),
+                    2 => buy.reduce(&mut bench.ledger, scale, qty),
+                    _ => buy.reprice(&mut bench.ledger, scale, Price(limit + amount % 7)).unwrap(),
                 }
                 prop_assert!(is_balanced(&bench.ledger));
                 for (hold, slots) in [(&buy, bench.slots[0].1), (&sell, bench.slots[1].0)] {
-                    prop_assert_eq!(Some(hold.frozen()), hold.formula());
+                    prop_assert_eq!(Some(hold.frozen()), hold.formula(scale));
                     prop_assert_eq!(bench.ledger.balance(slots).frozen, hold.frozen());
                 }
             }

@@ -11,5 +11,5 @@ mod hold;
 mod payments;
 
 pub use accounts::{Account, Balance, Ledger, LedgerError, MAX_TOTAL_UNITS, Slot, Totals};
-pub use hold::{Hold, Settled};
+pub use hold::{Hold, Reservation, Settled};
 pub use payments::{Payment, PaymentKind, Payments};

@@ -2,6 +2,7 @@
 //! bare server that it is compared with, and in the measurements.
 
 use crate::cores::ShardPlacement;
+use crate::rescue;
 use glommio::{ExecutorJoinHandle, GlommioError, LocalExecutorBuilder};
 use std::time::Duration;
 
@@ -54,7 +55,10 @@ impl ExecutorSettings {
             Some(time) => builder.spin_before_park(time),
             None => builder,
         };
-        builder.spawn(make)
+        builder.spawn(move || {
+            rescue::watch_this_executor();
+            make()
+        })
     }
 }
 

@@ -34,6 +34,7 @@ pub mod executor;
 pub mod listener;
 pub mod lock;
 pub mod mesh;
+mod rescue;
 pub mod wake;
 
 #[cfg(test)]
