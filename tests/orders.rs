@@ -126,17 +126,18 @@ fn market_by_budget_spends_and_receives_no_more() {
     for shards in [1, 2] {
         let exchange = with_asks(shards);
         let mut bob = exchange.user(BOB);
-        // 100 for the first, 50 of 101: 0.4950 at the lot.
+        // 100 for the first; 50.0051 for 0.4951 at 101 is 50.00, rounded down as ever.
         let order = bob.trade(&market("BUY", r#""quote_qty":"150""#));
-        assert_eq!(outcome(&order), ("FILLED", "1.49500000"));
-        assert_eq!((&order["quote_qty"], &order["filled_quote_qty"]), (&"150.00".into(), &"149.99".into()));
-        exchange.expect_balance(BOB, "USDT", "999850.01", "0.00");
-        exchange.user(ALICE).trade(&limit("BUY", "80", "10", ""));
+        assert_eq!(outcome(&order), ("FILLED", "1.49510000"));
+        let spent = [&order["quote_qty"], &order["filled_quote_qty"]];
+        assert_eq!(spent, ["150.00", "150.00"]);
+        exchange.expect_balance(BOB, "USDT", "999850.00", "0.00");
+        exchange.user(ALICE).trade(&limit("BUY", "100", "10", ""));
         let order = bob.trade(&market("SELL", r#""quote_qty":"200""#));
-        assert_eq!(outcome(&order), ("FILLED", "2.50000000"));
-        exchange.expect_balance(BOB, "USDT", "1000050.01", "0.00");
-        exchange.expect_balance(BOB, "BTC", "998.99500000", "0.00000000");
-        let refused = bob.place(&market("BUY", r#""quote_qty":"1000050.02""#));
+        assert_eq!(outcome(&order), ("FILLED", "2.00000000"));
+        exchange.expect_balance(BOB, "USDT", "1000050.00", "0.00");
+        exchange.expect_balance(BOB, "BTC", "999.49510000", "0.00000000");
+        let refused = bob.place(&market("BUY", r#""quote_qty":"1000050.01""#));
         assert_eq!(refused.error(), (400, 1002), "{refused}");
         let dry = bob.trade(&market("BUY", r#""quote_qty":"1000000""#));
         assert_eq!(word(&dry["status"]), "EXPIRED");

@@ -3,6 +3,7 @@
 
 mod support;
 
+use support::{LIMIT, wait_for};
 use support::exchange::{Exchange, SYMBOL, balance_of, limit, number, payment, word};
 use support::http::Client;
 
@@ -15,7 +16,7 @@ fn expect_trade_seen(exchange: &Exchange, shard: u16, sell: u64, buy: u64) {
     let mut bob = exchange.user_at(shard, BOB);
     let at = alice.get("/api/v1/shards").data();
     assert_eq!(number(&at["connection_shard"]), u64::from(shard));
-    let mut expect_balance = |client: &mut Client, asset: &str, avail: &str, frozen: &str| {
+    let expect_balance = |client: &mut Client, asset: &str, avail: &str, frozen: &str| {
         let found = balance_of(client, asset);
         assert_eq!((found.0.as_str(), found.1.as_str()), (avail, frozen), "{asset}, shard {shard}");
     };
@@ -37,16 +38,17 @@ fn expect_trade_seen(exchange: &Exchange, shard: u16, sell: u64, buy: u64) {
     // Each sees its own orders only.
     assert_eq!(bob.get(&format!("/api/v1/order/{sell}")).error(), (404, 4001));
 
-    for (client, order, role, side) in
-        [(&mut alice, sell, "MAKER", "SELL"), (&mut bob, buy, "TAKER", "BUY")]
-    {
+    for (client, order, role, side, fee) in [
+        (&mut alice, sell, "MAKER", "SELL", "0.00"),
+        (&mut bob, buy, "TAKER", "BUY", "0.00000000"),
+    ] {
         let trades = client.get(&format!("/api/v1/trades?symbol={SYMBOL}")).data();
         assert_eq!(trades.as_array().map(Vec::len), Some(1), "{trades}");
         let trade = &trades[0];
         assert_eq!((number(&trade["trade_id"]), number(&trade["order_id"])), (1, order));
         assert_eq!((word(&trade["role"]), word(&trade["side"])), (role, side));
         assert_eq!((word(&trade["price"]), word(&trade["qty"])), ("100.00", "1.50000000"));
-        assert_eq!((&trade["symbol"], word(&trade["symbol"])), (&SYMBOL.into(), SYMBOL));
+        assert_eq!((word(&trade["symbol"]), word(&trade["fee"])), (SYMBOL, fee));
     }
     let mut nobody = Client::anonymous(exchange.server.shard_port(shard));
     let depth = nobody.get(&format!("/api/v1/public/depth?symbol={SYMBOL}")).data();
@@ -67,8 +69,10 @@ fn a_trade_is_seen_by_both_sides_on_every_shard() {
         let placed = placed.data();
         assert_eq!((&placed["status"], &placed["cid"]), (&"ACCEPTED".into(), &"sell-1".into()));
         let sell = number(&placed["order_id"]);
-        // Bob's order may not overtake it on its way to the book.
-        while exchange.depth(SYMBOL).1.is_empty() {}
+        // Bob's order must not overtake it on its way to the book.
+        wait_for("the order in the depth", LIMIT, || {
+            (!exchange.depth(SYMBOL).1.is_empty()).then_some(())
+        });
         let bought = exchange.user(BOB).trade(&limit("BUY", "101", "1.5", ""));
         assert_eq!((&bought["status"], &bought["avg_price"]), (&"FILLED".into(), &"100.00".into()));
         assert_eq!(bought["fills"][0]["role"], "TAKER");

@@ -4,6 +4,9 @@
 //! two commands could overtake each other between the shards, so each is settled on both sides
 //! before the next one is sent.
 //!
+//! A busy venue refuses commands for a while. Those behind the first refused one must be refused too,
+//! then all of them are sent again; if one was not, it has overtaken, and that is an error.
+//!
 //! When the connection is lost, the shard has applied some prefix of the commands without an answer.
 //! A place is safe to repeat by its `cid` and a cancel does no harm, but a place that was refused
 //! could be accepted the second time, because commands behind it have freed funds, and a reduce
@@ -13,7 +16,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use money::{Lots, OrderId, OrderStatus, TradeId, UserId};
@@ -23,8 +26,10 @@ use super::venue::{Answer, Balances, Resting, Sent, Standing, Trade, Venue, Venu
 
 /// Commands between two looks at the tape, which remembers a bounded number of trades.
 const TAPE_INTERVAL_COMMANDS: usize = 8_192;
-/// Answers between two redraws of the progress bar.
+/// Commands between two redraws of the progress bar.
 const PROGRESS_INTERVAL_COMMANDS: usize = 256;
+/// How long a busy venue is asked again.
+const BUSY_LIMIT: Duration = Duration::from_secs(60);
 /// Latencies above this count as this, in ns.
 const MAX_LATENCY_NS: u64 = 60_000_000_000;
 
@@ -87,6 +92,10 @@ struct Driver<'a, V> {
     under_way: VecDeque<UnderWay>,
     /// The command sent last lets none be sent behind it.
     alone: bool,
+    /// The first command that a busy venue refused, and how long to leave it alone.
+    refused: Option<(usize, Duration)>,
+    /// Since when it has been busy.
+    busy_since: Option<Instant>,
     /// Commands up to here have their trades collected.
     collected: usize,
     /// By [`OrderIndex`]: quantity after the reductions that were answered.
@@ -116,6 +125,8 @@ impl<'a, V: Venue> Driver<'a, V> {
             next: 0,
             under_way: VecDeque::with_capacity(window),
             alone: false,
+            refused: None,
+            busy_since: None,
             collected: 0,
             qty: vec![Lots(0); orders],
             canceled: vec![false; orders],
@@ -154,17 +165,25 @@ impl<'a, V: Venue> Driver<'a, V> {
     }
 
     async fn turn(&mut self) -> Result<(), VenueError> {
-        while self.may_send() {
-            self.send_next()?;
+        if self.venue.refills() || self.under_way.is_empty() {
+            while self.may_send() {
+                self.send_next()?;
+            }
         }
         let (number, answer) = self.venue.answer().await?;
         let oldest = self.next - self.under_way.len();
         let entry = number.checked_sub(oldest).and_then(|at| self.under_way.get_mut(at));
         let entry = entry.context("an answer to a command that is not under way")?;
         entry.answered = true;
-        let latency_ns = u64::try_from(entry.sent_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.latency_ns.saturating_record(latency_ns.max(1));
-        self.note(number, answer)?;
+        let latency = entry.sent_at.elapsed();
+        if !self.is_refusal(number, answer)? {
+            let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+            self.latency_ns.saturating_record(latency_ns.max(1));
+            self.note(number, answer)?;
+        }
+        if self.refused.is_some() {
+            return self.send_again_later().await;
+        }
         while self.under_way.front().is_some_and(|front| front.answered) {
             self.under_way.pop_front();
         }
@@ -176,6 +195,9 @@ impl<'a, V: Venue> Driver<'a, V> {
 
     fn may_send(&self) -> bool {
         let Some(operation) = self.set.flow.get(self.next) else { return false };
+        if self.refused.is_some() {
+            return false;
+        }
         if self.under_way.is_empty() {
             return true;
         }
@@ -183,6 +205,47 @@ impl<'a, V: Venue> Driver<'a, V> {
             && !self.alone
             && !self.is_tape_due()
             && self.venue.pipelines(operation.action)
+    }
+
+    /// Whether a busy venue has refused a command.
+    fn is_refusal(&mut self, number: usize, answer: Answer) -> Result<bool, VenueError> {
+        match (answer, self.refused) {
+            (Answer::Busy(pause), first) => {
+                let (first, longest) = first.unwrap_or((number, pause));
+                self.refused = Some((first.min(number), longest.max(pause)));
+                Ok(true)
+            }
+            (_, Some((first, _))) if number > first => Err(VenueError::Fatal(anyhow!(
+                "the venue was too busy for command {first} and took the later {number}"
+            ))),
+            _ => {
+                self.busy_since = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Once all that was under way is refused, waits and goes back to the first of it.
+    async fn send_again_later(&mut self) -> Result<(), VenueError> {
+        let Some((first, pause)) = self.refused else { return Ok(()) };
+        if !self.under_way.iter().all(|entry| entry.answered) {
+            return Ok(());
+        }
+        let since = *self.busy_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > BUSY_LIMIT {
+            let limit_s = BUSY_LIMIT.as_secs();
+            return Err(VenueError::Fatal(anyhow!("the venue has been busy for {limit_s} s")));
+        }
+        self.venue.pause(pause).await;
+        self.start_again_at(first);
+        Ok(())
+    }
+
+    fn start_again_at(&mut self, number: usize) {
+        self.next = number;
+        self.under_way.clear();
+        self.alone = false;
+        self.refused = None;
     }
 
     fn send_next(&mut self) -> Result<(), VenueError> {
@@ -214,7 +277,7 @@ impl<'a, V: Venue> Driver<'a, V> {
             Answer::Nothing if !is_place => self.counts.idle += 1,
             other => {
                 let reference = self.set.reference(order);
-                let error = anyhow::anyhow!("{action:?} of {reference} was answered by {other:?}");
+                let error = anyhow!("{action:?} of {reference} was answered by {other:?}");
                 return Err(VenueError::Fatal(error));
             }
         }
@@ -240,6 +303,9 @@ impl<'a, V: Venue> Driver<'a, V> {
                 break;
             }
         }
+        if let Some((first, _)) = self.refused {
+            ensure!(applied <= first, "command {first} was refused and a later one was taken");
+        }
         for number in oldest..applied {
             if !self.under_way[number - oldest].answered {
                 let answer = self.answer_in_hindsight(number).await?;
@@ -248,9 +314,7 @@ impl<'a, V: Venue> Driver<'a, V> {
         }
         self.progress
             .suspend(|| eprintln!("ringbook: connected again, at command {applied} of the flow"));
-        self.next = applied;
-        self.under_way.clear();
-        self.alone = false;
+        self.start_again_at(applied);
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! A set replayed over HTTP against a running server, through the native dialect.
 //!
-//! One connection carries everything. With several commands under way a 503 in the middle would let
-//! those behind it overtake; so they are all sent again when all were refused, and it is an error
-//! when they were not.
+//! One connection carries everything, so commands reach their shards in the order in which they were
+//! sent.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -228,28 +227,10 @@ impl Http {
         })
     }
 
-    /// The oldest command under way was refused by a busy server: waits, and sends it and all behind
-    /// it again.
-    fn send_again(&mut self, refused: &Response) -> Result<(), VenueError> {
-        let mut pause = pause_of(refused);
-        for _ in 1..self.under_way.len() {
-            let response = self.receive()?;
-            if !is_busy(&response) {
-                return Err(VenueError::Fatal(anyhow!(
-                    "the server was too busy for a command and took a later one: the order is lost"
-                )));
-            }
-            pause = pause.max(pause_of(&response));
-        }
-        std::thread::sleep(pause);
-        let again: Vec<Sent> = self.under_way.iter().copied().collect();
-        for sent in again {
-            self.push_command(&sent)?;
-        }
-        Ok(())
-    }
-
     fn understand(&self, sent: &Sent, response: &Response) -> Result<Answer> {
+        if is_busy(response) {
+            return Ok(Answer::Busy(pause_of(response)));
+        }
         let is_place = matches!(sent.action, Action::Place { .. });
         let failure = |code, msg: &str| match code {
             INSUFFICIENT_BALANCE => Ok(Answer::NoFunds),
@@ -327,6 +308,10 @@ impl Venue for Http {
 
     fn window(&self) -> usize {
         WINDOW
+    }
+
+    fn refills(&self) -> bool {
+        true
     }
 
     /// The server asks for a reduced order's symbol first, and meanwhile a command behind it may
@@ -414,20 +399,16 @@ impl Venue for Http {
     }
 
     async fn answer(&mut self) -> Result<(usize, Answer), VenueError> {
-        let begin = Instant::now();
-        loop {
-            let response = self.receive()?;
-            let sent = *self.under_way.front().context("an answer to no question")?;
-            if is_busy(&response) && begin.elapsed() < BUSY_LIMIT {
-                self.send_again(&response)?;
-                continue;
-            }
-            self.under_way.pop_front();
-            let answer = self.understand(&sent, &response).with_context(|| {
-                format!("command {} of the flow, {:?} of {}", sent.number, sent.action, sent.cid)
-            })?;
-            return Ok((sent.number, answer));
-        }
+        let response = self.receive()?;
+        let sent = self.under_way.pop_front().context("an answer to no question")?;
+        let answer = self.understand(&sent, &response).with_context(|| {
+            format!("command {} of the flow, {:?} of {}", sent.number, sent.action, sent.cid)
+        })?;
+        Ok((sent.number, answer))
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time);
     }
 
     async fn reconnect(&mut self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A set replayed inside this process, through the same engine, mesh and journal as a server's.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use engine::{
@@ -15,8 +16,10 @@ use runtime::{Client, Request};
 use super::set::{Action, Leg, Market};
 use super::venue::{Answer, Balance, Balances, Resting, Sent, Standing, Trade, Venue, VenueError};
 
-/// Commands under way at once: enough to fill the batches of the journal.
-const WINDOW: usize = 4_096;
+/// Commands under way at once: as many as gather while the journal writes, and no more.
+const WINDOW: usize = 8_192;
+/// How long to leave a shard alone whose journal waits for its next segment.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
 /// A running node, seen from inside.
 pub struct InProcess {
@@ -41,7 +44,12 @@ impl InProcess {
     }
 
     async fn command(&self, command: Command) -> Reply {
-        self.client.call(Request::Command(command)).await
+        loop {
+            match self.client.call(Request::Command(command.clone())).await {
+                Reply::Refused(Refusal::Busy) => self.client.sleep(BUSY_PAUSE).await,
+                reply => return reply,
+            }
+        }
     }
 
     async fn query(&self, query: Query) -> Reply {
@@ -76,6 +84,7 @@ fn understand(reply: &Reply) -> Result<Answer> {
         Reply::Order(view) => Ok(Answer::Changed(standing(view))),
         Reply::Refused(Refusal::InsufficientBalance { .. }) => Ok(Answer::NoFunds),
         Reply::Refused(Refusal::OrderNotFound | Refusal::OrderNotOpen(_)) => Ok(Answer::Nothing),
+        Reply::Refused(Refusal::Busy) => Ok(Answer::Busy(BUSY_PAUSE)),
         other => Err(unexpected(other)),
     }
 }
@@ -93,6 +102,13 @@ impl Venue for InProcess {
 
     fn window(&self) -> usize {
         WINDOW
+    }
+
+    /// A shard refuses commands while its journal has no room, and that changes only between two
+    /// turns of its executor. A window that is sent in one turn is refused from some command on to
+    /// its end, so the order is kept; one that is filled up later might not be.
+    fn refills(&self) -> bool {
+        false
     }
 
     fn pipelines(&self, _action: Action) -> bool {
@@ -201,6 +217,10 @@ impl Venue for InProcess {
         let (token, reply) = self.client.next().await;
         let number = self.under_way.remove(&token).context("an answer to no question")?;
         Ok((number, understand(&reply)?))
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.client.sleep(time).await;
     }
 
     async fn reconnect(&mut self) -> Result<()> {

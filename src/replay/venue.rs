@@ -1,6 +1,7 @@
 //! The place that a set is replayed against, as the driver sees it.
 
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::Result;
 use money::{Cid, Lots, OrderId, OrderStatus, Price, Side, TradeId, Units, UserId};
@@ -33,6 +34,8 @@ pub enum Answer {
     Changed(Standing),
     /// The order has ended, or never was one.
     Nothing,
+    /// The venue has too much to do; nothing has changed, try again after this time.
+    Busy(Duration),
 }
 
 /// Where an order stands.
@@ -127,6 +130,10 @@ pub trait Venue {
     /// How many commands may be under way at once.
     fn window(&self) -> usize;
 
+    /// Whether a window that is partly answered may be filled up, instead of a new one begun when
+    /// all of it is answered.
+    fn refills(&self) -> bool;
+
     /// Whether this command may be sent before those ahead of it are answered, and others behind it.
     fn pipelines(&self, action: Action) -> bool;
 
@@ -154,6 +161,9 @@ pub trait Venue {
 
     /// The next answer: which command of the flow, and what became of it.
     fn answer(&mut self) -> impl Future<Output = Result<(usize, Answer), VenueError>>;
+
+    /// Waits before something is tried again.
+    fn pause(&mut self, time: Duration) -> impl Future<Output = ()>;
 
     /// Connects again after [`VenueError::Lost`] and forgets the commands under way. Everything that
     /// the venue had begun is done when this returns.

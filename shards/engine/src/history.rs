@@ -201,7 +201,7 @@ mod tests {
             trade: TradeId(trade),
             price: Price(1),
             qty: Lots(1),
-            side: if trade % 2 == 0 { Side::Buy } else { Side::Sell },
+            side: if trade.is_multiple_of(2) { Side::Buy } else { Side::Sell },
             role: Role::Maker,
             fee_ppm: 0,
             at_ms: 0,

@@ -1,5 +1,8 @@
 //! Users, payments, assets, symbols, proofs, and what queries show.
 
+// Prices count ticks of 0.01: 100_00 is 100.00.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 mod cluster;
 
 use cluster::world::*;
@@ -189,6 +192,26 @@ fn references_from_trades_and_by_hand_end_up_the_same_everywhere() {
         assert!((1..4).all(|shard| symbols(shard) == symbols(0)));
         assert!(symbols(0).iter().all(|entry| entry.reference.is_some()));
     });
+}
+
+#[test]
+fn a_reference_that_overtakes_its_symbol_is_not_lost() {
+    let mut cluster = world(4, 1, Disk::Instant);
+    let late = SymbolId(3);
+    let command = symbol(spec("BTC_TOO", (BTC, USDT), SymbolRules::default()), None);
+    cluster.submit(command);
+    // Shard 3 owns it; BOB's shard hears of the trade there before it hears of the symbol.
+    cluster.carry(0, 3);
+    for (user, side) in [(UserId(3), Side::Sell), (UserId(1_000_003), Side::Buy)] {
+        let order = Place { symbol: late, ..limit(user, side, 100_00, 10) };
+        cluster.submit(Command::Place(order));
+    }
+    cluster.carry(3, 2);
+    cluster.settle();
+    for shard in &cluster.shards {
+        let entry = shard.engine.registry().symbol(late).unwrap();
+        assert_eq!(entry.reference, Some(Price(100_00)), "shard {}", shard.engine.shard());
+    }
 }
 
 #[test]

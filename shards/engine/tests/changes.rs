@@ -1,6 +1,9 @@
 //! Cancel, reduce, move, cancel all; the same `cid` again; and what races between shards make of
 //! them.
 
+// Prices count ticks of 0.01: 100_00 is 100.00.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 mod cluster;
 
 use cluster::world::*;
@@ -367,11 +370,16 @@ fn a_cid_is_free_again_after_a_hundred_thousand_ended_orders() {
     end(&mut cluster, ENDED_ORDERS - 1, 0);
     assert_eq!(cluster.place(named(limit(ALICE, Side::Buy, 1_00, 10), "first")).order, first.order);
     end(&mut cluster, 1, ENDED_ORDERS);
-    let query = Query::Order { user: ALICE, order: by_cid("first") };
-    assert_eq!(refusal(cluster.query(query)), Refusal::OrderNotFound);
+    for order in [by_cid("first"), OrderRef::Id(first.order)] {
+        let query = Query::Order { user: ALICE, order };
+        assert_eq!(refusal(cluster.query(query)), Refusal::OrderNotFound);
+    }
     let anew = cluster.place(named(limit(ALICE, Side::Buy, 1_00, 10), "first"));
     assert_ne!(anew.order, first.order);
     assert_eq!(anew.status, OrderStatus::New);
+    // Its place in memory may be another order's now.
+    let query = Query::Order { user: ALICE, order: OrderRef::Id(first.order) };
+    assert_eq!(refusal(cluster.query(query)), Refusal::OrderNotFound);
     assert_eq!(
         refusal(cluster.call(cancel(UserId(0), "n0"))),
         Refusal::OrderNotOpen(OrderStatus::Expired)

@@ -40,6 +40,23 @@ fn users_without_much_money_are_never_overdrawn() {
 }
 
 #[test]
+fn numbers_of_any_magnitude_neither_wrap_nor_panic() {
+    for_seeds("numbers_of_any_magnitude", 10, |seed| {
+        let funds = ledger::MAX_TOTAL_UNITS / 16;
+        let mut cluster = world_with(1 + (seed % 3) as u16, seed, Disk::None, funds);
+        let mut flow = Flow::new(seed);
+        flow.extreme = true;
+        for number in 0..500 {
+            cluster.call(flow.command());
+            if number % 25 == 0 {
+                cluster.audit();
+            }
+        }
+        cluster.audit();
+    });
+}
+
+#[test]
 fn four_shards_end_up_as_one_does() {
     for_seeds("four_shards_end_up_as_one", 10, |seed| {
         let (mut one, mut four) = (world(1, seed, Disk::None), world(4, !seed, Disk::Instant));

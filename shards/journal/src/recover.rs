@@ -37,8 +37,8 @@
 //! the remains can never stand behind a new, shorter batch.
 //!
 //! What the table cannot tell apart: damage to the very last batch looks like a torn write, so it is
-//! cut (and reported, see [`Recovery::cut`]). The peers' confirmed numbers and the snapshots know
-//! better; they are checked by their owners.
+//! cut (and reported, see [`Recovery::cut`]). Whoever remembers a later number, such as a peer that was
+//! told one or a snapshot, can notice; this crate cannot.
 
 use engine::Input;
 

@@ -240,21 +240,16 @@ impl Disk for DirectDisk {
                 return Err(error);
             }
         }
-        let file = match self.durable_flags() {
-            0 => file,
-            flags => {
-                let reopened = self.open_path(&path, flags).await?;
-                file.close().await.map_err(io_error)?;
-                reopened
-            }
-        };
-        Ok(self.file(file, true))
+        // Whoever fills it further does so without a flush at every write, and syncs once.
+        Ok(DirectFile { file, durability: Durability::Sync, unsynced: Cell::new(true) })
     }
 
     async fn open(&self, name: &str) -> io::Result<DirectFile> {
         let path = self.path(name)?;
         let file = self.open_path(&path, self.durable_flags()).await?;
-        Ok(self.file(file, false))
+        // A killed process may have left bytes that no sync has covered yet.
+        let (durability, unsynced) = (self.inner.config.durability, Cell::new(true));
+        Ok(DirectFile { file, durability, unsynced })
     }
 
     async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -271,13 +266,6 @@ impl Disk for DirectDisk {
         let directory = Directory::open(&self.inner.directory).await.map_err(io_error)?;
         directory.sync().await.map_err(io_error)?;
         directory.close().await.map_err(io_error)
-    }
-}
-
-impl DirectDisk {
-    fn file(&self, file: DmaFile, unsynced: bool) -> DirectFile {
-        let durability = self.inner.config.durability;
-        DirectFile { file, durability, unsynced: Cell::new(unsynced) }
     }
 }
 

@@ -18,14 +18,30 @@ pub struct Flow {
     payments: u64,
     /// With commands that mean something else when there are more shards.
     pub by_shard: bool,
+    /// With prices and quantities of any magnitude.
+    pub extreme: bool,
 }
 
 impl Flow {
     pub fn new(seed: u64) -> Flow {
-        Flow { rng: Rng::new(seed ^ 0x00F1_0000), placed: 0, payments: 0, by_shard: true }
+        Flow {
+            rng: Rng::new(seed ^ 0x00F1_0000),
+            placed: 0,
+            payments: 0,
+            by_shard: true,
+            extreme: false,
+        }
+    }
+
+    fn magnitude(&mut self) -> u64 {
+        let bit = self.rng.below(64);
+        (1u64 << bit).wrapping_add(self.rng.below(3)).wrapping_sub(1)
     }
 
     fn price(&mut self) -> Price {
+        if self.extreme && self.rng.chance(70) {
+            return Price(self.magnitude());
+        }
         Price(match self.rng.below(100) {
             0 => self.rng.number(),
             1 => u64::MAX,
@@ -36,6 +52,9 @@ impl Flow {
     }
 
     fn qty(&mut self) -> Lots {
+        if self.extreme && self.rng.chance(70) {
+            return Lots(self.magnitude());
+        }
         Lots(match self.rng.below(100) {
             0 => self.rng.number(),
             1 => u64::MAX,

@@ -239,6 +239,18 @@ impl Cluster {
         }
     }
 
+    /// Everything that may leave `from` for `to` now arrives there.
+    pub fn carry(&mut self, from: usize, to: usize) {
+        let sender = &mut self.shards[from];
+        let (first, last) = (sender.sent[to] + 1, sender.released[to]);
+        let batch = sender.engine.outgoing(ShardId(to as u16), first, last, usize::MAX, 0);
+        sender.sent[to] = last;
+        sender.links[to].push_back(batch);
+        while !self.shards[from].links[to].is_empty() {
+            self.deliver(from, to);
+        }
+    }
+
     /// Something that can happen, chosen by the seed. False when nothing can.
     pub fn act(&mut self) -> bool {
         let mut actions = Vec::new();

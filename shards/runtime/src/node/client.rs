@@ -57,6 +57,15 @@ impl Client {
         token
     }
 
+    /// Waits until this shard admits commands: a driver that keeps an order cannot have one refused
+    /// in the middle.
+    pub async fn room(&self) {
+        const RETRY: Duration = Duration::from_millis(1);
+        while !self.node.shard.borrow().admits() {
+            self.sleep(RETRY).await;
+        }
+    }
+
     /// The next answer.
     pub async fn next(&self) -> (u64, Reply) {
         loop {
