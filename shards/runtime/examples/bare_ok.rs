@@ -202,10 +202,13 @@ async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: D
         let address = reserved.address();
         drop(reserved);
         let listener = glommio::net::TcpListener::bind(address).unwrap();
-        loop {
-            let stream = listener.accept().await.unwrap();
-            glommio::spawn_local(answer_by_poll(stream)).detach();
-        }
+        let accept = async {
+            loop {
+                let stream = listener.accept().await.unwrap();
+                glommio::spawn_local(answer_by_poll(stream)).detach();
+            }
+        };
+        return futures_lite::future::or(accept, drain.noticed()).await;
     }
     let listener = reserved.listen().unwrap();
     let stop = listener.stop_handle();

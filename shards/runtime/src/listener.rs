@@ -52,6 +52,7 @@ pub struct Reserved {
 
 /// Binds one socket per shard to the same address. With port 0 the kernel chooses one port for all.
 pub fn reserve(address: SocketAddr, shards: usize) -> io::Result<Vec<Reserved>> {
+    refuse_to_share(address)?;
     let mut address = address;
     let mut reserved = Vec::with_capacity(shards);
     for _ in 0..shards {
@@ -60,6 +61,17 @@ pub fn reserve(address: SocketAddr, shards: usize) -> io::Result<Vec<Reserved>> 
         reserved.push(one);
     }
     Ok(reserved)
+}
+
+/// `SO_REUSEPORT` would let a second server on the same port take half of the first one's
+/// connections; a socket without it finds the port taken.
+fn refuse_to_share(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 fn reserve_one(address: SocketAddr) -> io::Result<Reserved> {
