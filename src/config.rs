@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn only_loopback_is_served() {
-        assert!(error("host = \"0.0.0.0\"").contains("production authentication"));
+        assert!(error("host = \"0.0.0.0\"").contains("Production authentication"));
         assert!(parse("host = \"::1\"").is_ok());
     }
 

@@ -1,7 +1,5 @@
 //! `ringbook serve`: the exchange.
 
-use std::io::Write;
-
 use anyhow::Result;
 use runtime::Ready;
 use tracing_subscriber::EnvFilter;
@@ -9,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::LogFormat;
 use crate::config::ServeConfig;
 use crate::format::{duration, thousands};
+use crate::terminal;
 
 /// Runs the exchange until it is told to stop.
 pub fn serve(config: ServeConfig) -> Result<()> {
@@ -41,7 +40,5 @@ fn announce(ready: &Ready, data: &str) {
         thousands(ready.recovered_records),
         duration(ready.recovery)
     );
-    let mut stdout = std::io::stdout().lock();
-    // Nobody needs to read it.
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    terminal::say(&format!("listening on http://{address}\n"));
 }

@@ -1,11 +1,17 @@
 //! What the terminal gets to see, and only a terminal.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tempfile::TempDir;
+
+/// Prints to stdout. Whoever closed it has read enough.
+pub fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
 
 /// A progress bar on stderr; nothing where that is no terminal.
 pub fn progress(title: &'static str) -> ProgressBar {

@@ -28,7 +28,8 @@ fn state(exchange: &Exchange) -> State {
 /// An exchange on which something rests and something has traded.
 fn in_use(shards: u16) -> Exchange {
     let exchange = Exchange::open(shards, 2);
-    let rules = r#"{"max_qty":"5000","min_qty":"0.0010","min_notional":"0.10","price_band_ppm":900000}"#;
+    let rules =
+        r#"{"max_qty":"5000","min_qty":"0.0010","min_notional":"0.10","price_band_ppm":900000}"#;
     exchange.patch_symbol("BTC_USDT", rules);
     exchange.user(ALICE).trade(&limit("SELL", "100", "2", r#","cid":"rests""#));
     exchange.user(BOB).trade(&limit("BUY", "100", "1", ""));
@@ -49,11 +50,13 @@ fn order_with(field: &str, json: &str) -> String {
         ("price", r#""90.5""#),
         ("qty", r#""1""#),
     ];
-    let mut fields: Vec<(&str, &str)> = good.into_iter().filter(|(name, _)| *name != field).collect();
+    let mut fields: Vec<(&str, &str)> =
+        good.into_iter().filter(|(name, _)| *name != field).collect();
     if json != ABSENT {
         fields.push((field, json));
     }
-    let text: Vec<String> = fields.iter().map(|(name, json)| format!("\"{name}\":{json}")).collect();
+    let text: Vec<String> =
+        fields.iter().map(|(name, json)| format!("\"{name}\":{json}")).collect();
     format!("{{{}}}", text.join(","))
 }
 
@@ -138,8 +141,20 @@ fn a_body_that_is_no_json_object_is_refused_and_nothing_changes() {
     let good = order_with("cid", r#""good""#);
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
     let cut: Vec<String> = (0..good.len()).map(|length| good[..length].to_owned()).collect();
-    let odd = ["[]", "null", "7", "\"\"", "{\"a\":1,}", "{'a':1}", "{\"a\" 1}", "{}{}", "\u{feff}{}",
-        "{\"symbol\":\"BTC\\u_USDT\"}", "{\"symbol\":\"\\ud800\"}", "{\"symbol\":\"a\nb\"}"];
+    let odd = [
+        "[]",
+        "null",
+        "7",
+        "\"\"",
+        "{\"a\":1,}",
+        "{'a':1}",
+        "{\"a\" 1}",
+        "{}{}",
+        "\u{feff}{}",
+        "{\"symbol\":\"BTC\\u_USDT\"}",
+        "{\"symbol\":\"\\ud800\"}",
+        "{\"symbol\":\"a\nb\"}",
+    ];
     let odd = odd.map(str::to_owned);
     let twice = good.replacen('{', r#"{"cid":"other","#, 1);
     for body in cut.iter().chain(&odd).chain([&deep, &twice]) {
@@ -163,8 +178,10 @@ fn bytes_that_are_no_text_are_refused_and_nothing_changes() {
         let mut body = good.clone();
         body[at] = 0xff;
         let mut raw = Raw::open(exchange.server.port);
-        raw.send(request("POST", "/api/v1/create_order", "", "")
-            .replace("Content-Length: 0", &format!("Content-Length: {}", body.len())));
+        raw.send(
+            request("POST", "/api/v1/create_order", "", "")
+                .replace("Content-Length: 0", &format!("Content-Length: {}", body.len())),
+        );
         let answer = raw.send(&body).answer();
         assert_eq!(answer.error().0, 400, "byte {at}: {answer}");
     }

@@ -7,8 +7,8 @@ use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::exchange::{Exchange, FIRST_USER, check_proof, limit, number, payment, units, word};
 use support::StopAtEnd;
+use support::exchange::{Exchange, FIRST_USER, check_proof, limit, number, payment, units, word};
 use support::http::Client;
 use support::random::{Random, seed};
 use support::server::{self, Options, Server};
@@ -83,7 +83,11 @@ fn wait_for_records(server: &Server, driver: &mut Child, records: u64) -> bool {
         if appended(&mut admin).is_some_and(|appended| appended >= records) {
             return true;
         }
-        assert!(begin.elapsed() < CLIENT_LIMIT, "no progress to record {records}: {}", server.log());
+        assert!(
+            begin.elapsed() < CLIENT_LIMIT,
+            "no progress to record {records}: {}",
+            server.log()
+        );
         std::thread::sleep(Duration::from_micros(300));
     }
 }
@@ -215,11 +219,19 @@ fn expect_told(exchange: &Exchange, told: &[Told]) -> usize {
         let mut client = exchange.user(user);
         for (cid, order) in &told.orders {
             let found = client.get(&format!("/api/v1/order?cid={cid}"));
-            assert_eq!(found.status, 200, "order {order}, {cid} of {user} was acknowledged: {found}");
-            assert_eq!(number_of(&found.data(), "order_id"), *order, "{cid} of {user} became another");
+            assert_eq!(
+                found.status, 200,
+                "order {order}, {cid} of {user} was acknowledged: {found}"
+            );
+            assert_eq!(
+                number_of(&found.data(), "order_id"),
+                *order,
+                "{cid} of {user} became another"
+            );
         }
         let balances = client.get("/api/v1/balances").data();
-        let row = balances.as_array().and_then(|rows| rows.iter().find(|row| row["asset"] == "USDT"));
+        let row =
+            balances.as_array().and_then(|rows| rows.iter().find(|row| row["asset"] == "USDT"));
         usdt += units(word(&row.expect("USDT")["total"]));
         paid += i128::from(told.deposits);
         count += told.orders.len();
@@ -267,8 +279,7 @@ fn a_server_killed_while_it_begins_begins_again() {
 fn definitions(server: &Server) -> (String, Vec<String>) {
     let mut client = Client::anonymous(server.port);
     let info = client.get("/api/v1/public/exchange_info").text().to_owned();
-    let balances = (1001..1011).map(|user| {
-        Client::user(server.port, user).get("/api/v1/balances").text().to_owned()
-    });
+    let balances = (1001..1011)
+        .map(|user| Client::user(server.port, user).get("/api/v1/balances").text().to_owned());
     (info, balances.collect())
 }

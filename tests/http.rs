@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use support::StopAtEnd;
 use support::exchange::{Exchange, limit, number};
 use support::raw::{Raw, request};
 
@@ -45,7 +47,9 @@ fn a_request_that_two_parsers_could_read_differently_is_refused() {
     ];
     for (name, rest) in smuggled {
         let mut raw = raw(&exchange);
-        raw.send(format!("POST /api/v1/create_order HTTP/1.1\r\nHost: a\r\nX-User-ID: 1001\r\n{rest}"));
+        raw.send(format!(
+            "POST /api/v1/create_order HTTP/1.1\r\nHost: a\r\nX-User-ID: 1001\r\n{rest}"
+        ));
         raw.send(request("DELETE", "/api/v1/orders", "", ""));
         // One refusal, and nothing behind it is taken for a request.
         let answers = raw.answers_to_end();
@@ -101,7 +105,8 @@ fn what_is_too_large_is_refused() {
         assert_eq!(one(format!("{head}Content-Length: {length}\r\n\r\n")), 413, "{length}");
     }
     let chunks = "8000\r\n".to_owned() + &" ".repeat(0x8000) + "\r\n";
-    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{}1\r\n \r\n0\r\n\r\n", chunks.repeat(2));
+    let chunked =
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n{}1\r\n \r\n0\r\n\r\n", chunks.repeat(2));
     assert_eq!(one(chunked), 413);
     // The largest that is allowed is an order like any other.
     let order = limit("BUY", "1", "1", "");
@@ -205,7 +210,8 @@ fn connections_stay_open_as_the_client_asks() {
 fn head_and_options_have_no_body() {
     let exchange = Exchange::open(2, 1);
     let mut raw = raw(&exchange);
-    for path in ["/healthz", "/api/v1/balances", "/api/v1/public/depth?symbol=BTC_USDT", "/metrics"] {
+    for path in ["/healthz", "/api/v1/balances", "/api/v1/public/depth?symbol=BTC_USDT", "/metrics"]
+    {
         let got = raw.send(request("GET", path, "", "")).answer();
         let head = raw.send(request("HEAD", path, "", "")).answer_to_head();
         assert_eq!((got.status, head.status), (200, 200), "{path}");
@@ -215,7 +221,9 @@ fn head_and_options_have_no_body() {
     }
     let refused = raw.send(request("HEAD", "/api/v1/nothing", "", "")).answer_to_head();
     assert_eq!(refused.status, 404);
-    for (path, method) in [("/api/v1/create_order", "POST"), ("/api/v1/orders", "DELETE"), ("*", "GET")] {
+    for (path, method) in
+        [("/api/v1/create_order", "POST"), ("/api/v1/orders", "DELETE"), ("*", "GET")]
+    {
         let options = raw.send(request("OPTIONS", path, "", "")).answer();
         assert!((200..300).contains(&options.status), "{path}: {options}");
         assert!(options.header("allow").is_some_and(|allow| allow.contains(method)), "{path}");
@@ -268,15 +276,19 @@ fn a_request_that_never_ends_is_given_up() {
         scope.spawn(move || {
             let mut raw = raw(exchange);
             let mut writer = raw.writer();
-            let drip = std::thread::spawn(move || {
-                writer.send("GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: ");
-                for _ in 0..40 {
-                    std::thread::sleep(Duration::from_millis(500));
-                    writer.send("a");
-                }
+            let answered = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let _answered = StopAtEnd(&answered);
+                let answered = &answered;
+                scope.spawn(move || {
+                    writer.send("GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: ");
+                    while !answered.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(300));
+                        writer.send("a");
+                    }
+                });
+                assert_eq!(raw.answer().status, 408);
             });
-            assert_eq!(raw.answer().status, 408);
-            drip.join().unwrap();
         });
     });
     exchange.expect_balance(ALICE, "USDT", "1000000.00", "0.00");
@@ -298,7 +310,8 @@ fn connections_that_break_off_take_nothing_with_them() {
         (open.as_array().map(Vec::len) == Some(100)).then_some(())
     });
     let shards = exchange.admin().get("/api/v1/admin/shards").data();
-    let waiting = shards.as_array().unwrap().iter().map(|shard| number(&shard["requests_in_flight"]));
+    let waiting =
+        shards.as_array().unwrap().iter().map(|shard| number(&shard["requests_in_flight"]));
     // This question itself is all that is under way.
     assert!(waiting.sum::<u64>() <= 4, "{shards}");
 }

@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use support::LIMIT;
 use support::exchange::{Exchange, limit, number, word};
-use support::server::{Server, run};
+use support::server::{Server, run, run_within};
 
 const ALICE: u64 = 1001;
 const BOB: u64 = 1002;
@@ -64,7 +65,8 @@ fn dump(server: &Server, more: &[&str]) -> Vec<Value> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    let parse =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
     text.lines().map(parse).collect()
 }
 
@@ -75,7 +77,7 @@ fn expect_damage(server: &Server, file: &Path, offset: u64) {
     let offset = format!("offset {offset}");
     let arguments = server.arguments(server.shards(), server.port, server.data());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = run(&arguments);
+    let output = run_within(LIMIT, &arguments);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let (code, verified) = verify(server);
     for (code, text) in [(output.status.code(), text), (code, verified)] {
@@ -120,7 +122,7 @@ fn a_missing_or_cut_segment_is_refused() {
     std::fs::rename(&segments[0], &hidden).expect("renamed");
     let arguments = server.arguments(1, server.port, server.data());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = run(&arguments);
+    let output = run_within(LIMIT, &arguments);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     let name = segments[0].file_name().and_then(|name| name.to_str()).expect("a name");
@@ -190,14 +192,13 @@ fn records_are_read_as_json_lines() {
         assert_eq!(of_shard.len(), expected);
     }
     let cids = |records: &[Value]| {
-        let mut cids: Vec<String> = records
-            .iter()
-            .filter_map(|record| record["cid"].as_str().map(str::to_owned))
-            .collect();
+        let mut cids: Vec<String> =
+            records.iter().filter_map(|record| record["cid"].as_str().map(str::to_owned)).collect();
         cids.sort();
         cids
     };
-    let expected = |first: usize| (first..10).step_by(2).map(|n| format!("c-{n}")).collect::<Vec<_>>();
+    let expected =
+        |first: usize| (first..10).step_by(2).map(|n| format!("c-{n}")).collect::<Vec<_>>();
     assert_eq!(cids(&dump(server, &["--user", "1001"])), expected(0));
     assert_eq!(cids(&dump(server, &["--user", "1002"])), expected(1));
     assert!(dump(server, &["--user", "77"]).is_empty());

@@ -6,11 +6,11 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::StopAtEnd;
 use support::exchange::{Exchange, FIRST_USER, SYMBOL, limit, number, word};
 use support::http::Client;
 use support::raw::{Raw, request};
-use support::server::{self, Server, run};
+use support::server::{self, Server, run_within};
+use support::{LIMIT, StopAtEnd};
 
 const ALICE: u64 = 1001;
 
@@ -18,7 +18,7 @@ const ALICE: u64 = 1001;
 #[track_caller]
 fn expect_refusal(arguments: &[String], exit_code: i32, words: &[&str]) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = run(&arguments);
+    let output = run_within(LIMIT, &arguments);
     let text = everything(&output);
     assert_eq!(output.status.code(), Some(exit_code), "{arguments:?}: {text}");
     for word in words {
@@ -27,7 +27,11 @@ fn expect_refusal(arguments: &[String], exit_code: i32, words: &[&str]) {
 }
 
 fn everything(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn owned(words: &[&str]) -> Vec<String> {
@@ -88,7 +92,10 @@ fn a_wrong_argument_or_key_is_named() {
         ("shards = 0", "shards"),
         ("log_level = \"no=such=level\"", "log_level"),
         ("segment_mib = 0", "segment_mib"),
-        ("[[symbols]]\nsymbol = \"A_B\"\nbase = \"A\"\nquote = \"B\"\ntick = \"1\"\nlot = \"1\"", "A"),
+        (
+            "[[symbols]]\nsymbol = \"A_B\"\nbase = \"A\"\nquote = \"B\"\ntick = \"1\"\nlot = \"1\"",
+            "A",
+        ),
         ("[[users]]\nuser = 1", "user"),
     ] {
         std::fs::write(&file, text).expect("written");
@@ -127,7 +134,9 @@ fn health_and_metrics_are_told_to_everybody() {
             // Asked on any shard, they are those of all.
             let mut nobody = Client::anonymous(exchange.server.shard_port(shard));
             let answer = nobody.get("/metrics");
-            assert!(answer.header("content-type").is_some_and(|kind| kind.contains("version=0.0.4")));
+            assert!(
+                answer.header("content-type").is_some_and(|kind| kind.contains("version=0.0.4"))
+            );
             let text = answer.text().to_owned();
             let sum = |name: &str| -> f64 {
                 let samples = text.lines().filter(|line| {
@@ -314,6 +323,9 @@ fn a_flood_is_refused_or_served_but_never_lost() {
     println!("{taken} orders were taken, {refused} refused for now");
     let shards = exchange.admin().get("/api/v1/admin/shards").data();
     assert_eq!(number(&shards[0]["open_orders"]), taken);
-    assert_eq!(word(&exchange.anonymous().get("/api/v1/public/symbols").data()[0]["symbol"]), SYMBOL);
+    assert_eq!(
+        word(&exchange.anonymous().get("/api/v1/public/symbols").data()[0]["symbol"]),
+        SYMBOL
+    );
     exchange.proof();
 }

@@ -34,7 +34,10 @@ fn gtc_rests_what_it_does_not_fill() {
         assert_eq!(exchange.depth(SYMBOL).0, ["100.50×2.00000000"]);
         // The price of the one that rested.
         let sold = exchange.user(CAROL).trade(&limit("SELL", "50", "2", ""));
-        assert_eq!((outcome(&sold), &sold["avg_price"]), (("FILLED", "2.00000000"), &"100.50".into()));
+        assert_eq!(
+            (outcome(&sold), &sold["avg_price"]),
+            (("FILLED", "2.00000000"), &"100.50".into())
+        );
     }
 }
 
@@ -194,7 +197,8 @@ fn waiting_by_header_or_parameter_answers_with_the_matched_order() {
     let by_parameter = bob.post("/api/v1/order?wait=true", &limit("BUY", "100", "0.5", ""));
     assert_eq!((by_parameter.status, &by_parameter.data()["status"]), (200, &"FILLED".into()));
     let body = limit("BUY", "100", "0.5", "");
-    let by_header = bob.call_with("POST", "/api/v1/create_order", "prefer: respond-async, WAIT=5\r\n", &body);
+    let by_header =
+        bob.call_with("POST", "/api/v1/create_order", "prefer: respond-async, WAIT=5\r\n", &body);
     assert_eq!((by_header.status, &by_header.data()["status"]), (200, &"FILLED".into()));
     let at_once = bob.post("/api/v1/create_order?wait=false", &body);
     assert_eq!((at_once.status, &at_once.data()["status"]), (202, &"ACCEPTED".into()));
@@ -207,7 +211,11 @@ fn numbers_are_read_exactly_as_text_or_as_numbers() {
     let exchange = Exchange::open(1, 1);
     let mut alice = exchange.user(ALICE);
     // 0.07 × 100 is 7.000000000000001 in a float, 1.1e2 and 1E-1 are decimals too.
-    for (price, qty, frozen) in [("0.07", "100", "7.00"), ("1.1e2", "1E-1", "11.00"), ("4503599627370.49", "0.0001", "450359962.74")] {
+    for (price, qty, frozen) in [
+        ("0.07", "100", "7.00"),
+        ("1.1e2", "1E-1", "11.00"),
+        ("4503599627370.49", "0.0001", "450359962.74"),
+    ] {
         for quote in ["", "\""] {
             let body = limit("BUY", "P", "Q", "")
                 .replace("\"P\"", &format!("{quote}{price}{quote}"))

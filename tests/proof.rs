@@ -4,8 +4,8 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use support::exchange::{Exchange, FIRST_USER, limit, market, payment, proof_of};
 use support::StopAtEnd;
+use support::exchange::{Exchange, FIRST_USER, limit, market, payment, proof_of};
 use support::http::Client;
 use support::random::{Random, seed};
 
@@ -58,7 +58,8 @@ fn trade(exchange: &Exchange, mut random: Random, stop: &AtomicBool, done: &Atom
             }
             4 | 5 => {
                 let body = limit(side, &price, &qty, "").replace("BTC_USDT", symbol);
-                let placed = client.call_with("POST", "/api/v1/create_order", "Prefer: wait\r\n", &body);
+                let placed =
+                    client.call_with("POST", "/api/v1/create_order", "Prefer: wait\r\n", &body);
                 match placed.status {
                     200 => {
                         let order = &placed.data()["order_id"];

@@ -3,6 +3,7 @@
 
 mod support;
 
+use support::random::seed;
 use support::server::{self, Server, run};
 use support::sets::{FlowSet, generate, recorded};
 
@@ -63,7 +64,8 @@ fn a_generated_flow_comes_to_the_same_everywhere() {
     for seed in [1, 2] {
         let directory = server::directory();
         let set = generate(directory.path(), seed, 3_000);
-        let refused = std::fs::read_to_string(directory.path().join("rejected.csv")).expect("a file");
+        let refused =
+            std::fs::read_to_string(directory.path().join("rejected.csv")).expect("a file");
         assert!(refused.lines().count() > 20, "users that run out of funds: {refused}");
         in_process(&set, &["2", "3", "4"]);
         with_fees(&set, &["--shards", "2"]);

@@ -3,9 +3,9 @@
 
 mod support;
 
-use support::{LIMIT, wait_for};
 use support::exchange::{Exchange, SYMBOL, balance_of, limit, number, payment, word};
 use support::http::Client;
+use support::{LIMIT, wait_for};
 
 const ALICE: u64 = 1001;
 const BOB: u64 = 1002;
@@ -38,10 +38,9 @@ fn expect_trade_seen(exchange: &Exchange, shard: u16, sell: u64, buy: u64) {
     // Each sees its own orders only.
     assert_eq!(bob.get(&format!("/api/v1/order/{sell}")).error(), (404, 4001));
 
-    for (client, order, role, side, fee) in [
-        (&mut alice, sell, "MAKER", "SELL", "0.00"),
-        (&mut bob, buy, "TAKER", "BUY", "0.00000000"),
-    ] {
+    for (client, order, role, side, fee) in
+        [(&mut alice, sell, "MAKER", "SELL", "0.00"), (&mut bob, buy, "TAKER", "BUY", "0.00000000")]
+    {
         let trades = client.get(&format!("/api/v1/trades?symbol={SYMBOL}")).data();
         assert_eq!(trades.as_array().map(Vec::len), Some(1), "{trades}");
         let trade = &trades[0];
@@ -141,7 +140,10 @@ fn a_canceled_order_gives_back_what_it_held() {
     let by_id = format!(r#"{{"order_id":{order}}}"#);
     assert_eq!(bob.post("/api/v1/cancel_order", &by_id).error(), (404, 4001));
     let canceled = alice.post("/api/v1/cancel_order", &by_id).data();
-    assert_eq!((&canceled["status"], &canceled["filled_qty"]), (&"CANCELED".into(), &"0.00000000".into()));
+    assert_eq!(
+        (&canceled["status"], &canceled["filled_qty"]),
+        (&"CANCELED".into(), &"0.00000000".into())
+    );
     assert_eq!(canceled["avg_price"], "0");
     exchange.expect_balance(ALICE, "USDT", "1000000.00", "0.00");
     assert_eq!(alice.post("/api/v1/cancel_order", &by_id).error(), (409, 4002));
@@ -334,7 +336,10 @@ fn a_payment_is_made_once_per_ref() {
     let refused = admin.post("/api/v1/admin/withdrawals", &body);
     assert_eq!(refused.error(), (400, 1002), "{refused}");
     let proof = exchange.proof();
-    assert_eq!((proof["BTC"].deposits, proof["BTC"].withdrawals), (100_000_000_000, 99_900_000_001));
+    assert_eq!(
+        (proof["BTC"].deposits, proof["BTC"].withdrawals),
+        (100_000_000_000, 99_900_000_001)
+    );
     assert_eq!(proof["USDT"].deposits, 100_010_000);
 }
 

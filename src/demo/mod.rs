@@ -92,7 +92,7 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
 
 fn show(views: &Receiver<View>, is_terminal: bool) {
     if is_terminal {
-        print!("\x1b[2J");
+        terminal::say("\x1b[2J");
     }
     while let Ok(view) = views.recv() {
         draw(&view, is_terminal);

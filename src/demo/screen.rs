@@ -1,10 +1,10 @@
 //! The demo's live summary, as text.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::time::Duration;
 
 use crate::format::{duration, thousands};
+use crate::terminal;
 
 /// Levels of a book that are shown per side.
 pub const LEVELS: usize = 3;
@@ -141,9 +141,7 @@ pub fn draw(view: &View, is_terminal: bool) {
     } else {
         view.line()
     };
-    let mut stdout = std::io::stdout().lock();
-    // A terminal that is gone ends the program by its signal, not here.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    terminal::say(&text);
 }
 
 #[cfg(test)]

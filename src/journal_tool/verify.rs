@@ -7,18 +7,19 @@ use journal::{ScanError, Verified};
 
 use super::{Extent, journals};
 use crate::format::thousands;
+use crate::terminal::say;
 
 /// Checks every shard's journal and prints a table. Returns whether all of it is whole.
 pub fn verify(data: &Path) -> Result<bool> {
     let mut is_whole = true;
-    println!("{}", row(["shard", "segments", "batches", "records", "last record", "ends at"]));
+    say(&row(["shard", "segments", "batches", "records", "last record", "ends at"]));
     for (shard, directory) in journals(data)? {
         match check(&directory) {
-            Ok(Some(verified)) => println!("{}", describe(&verified)),
-            Ok(None) => println!("{}  no segments", cell(&shard.to_string())),
+            Ok(Some(verified)) => say(&describe(&verified)),
+            Ok(None) => say(&format!("{}  no segments\n", cell(&shard.to_string()))),
             Err(error) => {
                 is_whole = false;
-                println!("{}  DAMAGED", cell(&shard.to_string()));
+                say(&format!("{}  DAMAGED\n", cell(&shard.to_string())));
                 eprintln!("ringbook: {}: {error:#}", directory.display());
             }
         }
@@ -61,5 +62,5 @@ fn cell(text: &str) -> String {
 fn row(cells: [&str; 6]) -> String {
     let [shard, segments, batches, records, last, end] = cells;
     let shard = cell(shard);
-    format!("{shard}  {segments:>8}  {batches:>11}  {records:>13}  {last:>13}  {end}")
+    format!("{shard}  {segments:>8}  {batches:>11}  {records:>13}  {last:>13}  {end}\n")
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
-use money::{Lots, OrderId, OrderStatus, TradeId, UserId};
+use money::{FixedState, Lots, OrderId, OrderStatus, TradeId, UserId};
 
 use super::set::{Action, Operation, OrderIndex, Set};
 use super::venue::{Answer, Balances, Resting, Sent, Standing, Trade, Venue, VenueError};
@@ -46,6 +46,9 @@ pub struct Counts {
     pub reconnects: u64,
 }
 
+/// Which `ref` an order has.
+pub type OrderIndexes = HashMap<OrderId, OrderIndex, FixedState>;
+
 /// What came of a flow.
 pub struct Outcome {
     /// Every trade of the symbol.
@@ -53,7 +56,7 @@ pub struct Outcome {
     /// Orders refused for want of funds, in order.
     pub rejected: Vec<OrderIndex>,
     /// Which `ref` an order has.
-    pub index_of: HashMap<OrderId, OrderIndex>,
+    pub index_of: OrderIndexes,
     /// Resting orders: bids, then asks, each in priority order.
     pub book: [Vec<Resting>; 2],
     /// By user of the set, in its order.
@@ -105,7 +108,7 @@ struct Driver<'a, V> {
     /// Numbers of refused places.
     rejected: Vec<usize>,
     trades: Vec<Trade>,
-    index_of: HashMap<OrderId, OrderIndex>,
+    index_of: OrderIndexes,
     counts: Counts,
     latency_ns: Histogram<u64>,
     elapsed: Duration,
@@ -132,7 +135,7 @@ impl<'a, V: Venue> Driver<'a, V> {
             canceled: vec![false; orders],
             rejected: Vec::new(),
             trades: Vec::new(),
-            index_of: HashMap::with_capacity(orders),
+            index_of: OrderIndexes::with_capacity_and_hasher(orders, FixedState::new(0)),
             counts: Counts::default(),
             latency_ns: Histogram::new_with_bounds(1, MAX_LATENCY_NS, 3)?,
             elapsed: Duration::ZERO,
@@ -165,10 +168,8 @@ impl<'a, V: Venue> Driver<'a, V> {
     }
 
     async fn turn(&mut self) -> Result<(), VenueError> {
-        if self.venue.refills() || self.under_way.is_empty() {
-            while self.may_send() {
-                self.send_next()?;
-            }
+        while self.may_send() {
+            self.send_next().await?;
         }
         let (number, answer) = self.venue.answer().await?;
         let oldest = self.next - self.under_way.len();
@@ -248,7 +249,7 @@ impl<'a, V: Venue> Driver<'a, V> {
         self.refused = None;
     }
 
-    fn send_next(&mut self) -> Result<(), VenueError> {
+    async fn send_next(&mut self) -> Result<(), VenueError> {
         let Operation { order, user, action } = self.set.flow[self.next];
         if let Action::Place { qty, .. } = action {
             self.qty[order.0 as usize] = qty;
@@ -258,7 +259,8 @@ impl<'a, V: Venue> Driver<'a, V> {
         // Counted as sent even when sending fails: nobody knows how far it came.
         self.under_way.push_back(UnderWay { sent_at: Instant::now(), answered: false });
         self.next += 1;
-        self.venue.send(&Sent { number: self.next - 1, user, cid, action, wait: self.wait })
+        let sent = Sent { number: self.next - 1, user, cid, action, wait: self.wait };
+        self.venue.send(&sent).await
     }
 
     fn note(&mut self, number: usize, answer: Answer) -> Result<(), VenueError> {

@@ -310,10 +310,6 @@ impl Venue for Http {
         WINDOW
     }
 
-    fn refills(&self) -> bool {
-        true
-    }
-
     /// The server asks for a reduced order's symbol first, and meanwhile a command behind it may
     /// overtake.
     fn pipelines(&self, action: Action) -> bool {
@@ -392,7 +388,7 @@ impl Venue for Http {
         self.balance(leg, &paid.data.context("a deposit without data")?)
     }
 
-    fn send(&mut self, sent: &Sent) -> Result<(), VenueError> {
+    async fn send(&mut self, sent: &Sent) -> Result<(), VenueError> {
         self.push_command(sent)?;
         self.under_way.push_back(*sent);
         Ok(())

@@ -1,6 +1,6 @@
 //! A set replayed inside this process, through the same engine, mesh and journal as a server's.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -27,8 +27,8 @@ pub struct InProcess {
     symbol: SymbolId,
     base: AssetId,
     quote: AssetId,
-    /// By token: number in the flow.
-    under_way: HashMap<u64, usize>,
+    /// Token and number in the flow, in the order of sending.
+    under_way: VecDeque<(u64, usize)>,
 }
 
 impl InProcess {
@@ -39,7 +39,7 @@ impl InProcess {
             symbol: SymbolId(0),
             base: AssetId(0),
             quote: AssetId(0),
-            under_way: HashMap::with_capacity(WINDOW),
+            under_way: VecDeque::with_capacity(WINDOW),
         }
     }
 
@@ -102,13 +102,6 @@ impl Venue for InProcess {
 
     fn window(&self) -> usize {
         WINDOW
-    }
-
-    /// A shard refuses commands while its journal has no room, and that changes only between two
-    /// turns of its executor. A window that is sent in one turn is refused from some command on to
-    /// its end, so the order is kept; one that is filled up later might not be.
-    fn refills(&self) -> bool {
-        false
     }
 
     fn pipelines(&self, _action: Action) -> bool {
@@ -189,7 +182,7 @@ impl Venue for InProcess {
         }
     }
 
-    fn send(&mut self, sent: &Sent) -> Result<(), VenueError> {
+    async fn send(&mut self, sent: &Sent) -> Result<(), VenueError> {
         let (user, order) = (sent.user, OrderRef::Cid(sent.cid));
         let command = match sent.action {
             Action::Place { side, time_in_force, price, qty } => Command::Place(Place {
@@ -208,14 +201,18 @@ impl Venue for InProcess {
             Action::Cancel => Command::Cancel { user, order },
             Action::Reduce { by } => Command::Reduce { user, order, by },
         };
+        // One refused in the middle would be overtaken by those behind it.
+        self.client.room().await;
         let token = self.client.submit(Request::Command(command));
-        self.under_way.insert(token, sent.number);
+        self.under_way.push_back((token, sent.number));
         Ok(())
     }
 
     async fn answer(&mut self) -> Result<(usize, Answer), VenueError> {
         let (token, reply) = self.client.next().await;
-        let number = self.under_way.remove(&token).context("an answer to no question")?;
+        // One shard answers in the order in which it was asked; several are asked one by one.
+        let oldest = self.under_way.pop_front().filter(|oldest| oldest.0 == token);
+        let (_, number) = oldest.context("an answer out of order")?;
         Ok((number, understand(&reply)?))
     }
 

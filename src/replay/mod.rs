@@ -87,8 +87,8 @@ pub fn run(options: Options) -> Result<()> {
         }
     };
     report::write_files(&set, &outcome, &options.out)?;
-    print!("{}", report::summary(&set, &outcome, &venue));
-    println!("results: {}", options.out.display());
+    terminal::say(&report::summary(&set, &outcome, &venue));
+    terminal::say(&format!("results: {}\n", options.out.display()));
     Ok(())
 }
 

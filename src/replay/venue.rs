@@ -130,10 +130,6 @@ pub trait Venue {
     /// How many commands may be under way at once.
     fn window(&self) -> usize;
 
-    /// Whether a window that is partly answered may be filled up, instead of a new one begun when
-    /// all of it is answered.
-    fn refills(&self) -> bool;
-
     /// Whether this command may be sent before those ahead of it are answered, and others behind it.
     fn pipelines(&self, action: Action) -> bool;
 
@@ -157,7 +153,7 @@ pub trait Venue {
     ) -> impl Future<Output = Result<Balance>>;
 
     /// Sends a command.
-    fn send(&mut self, sent: &Sent) -> Result<(), VenueError>;
+    fn send(&mut self, sent: &Sent) -> impl Future<Output = Result<(), VenueError>>;
 
     /// The next answer: which command of the flow, and what became of it.
     fn answer(&mut self) -> impl Future<Output = Result<(usize, Answer), VenueError>>;

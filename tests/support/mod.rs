@@ -6,8 +6,8 @@
 
 pub mod exchange;
 pub mod http;
-pub mod raw;
 pub mod random;
+pub mod raw;
 pub mod server;
 pub mod sets;
 

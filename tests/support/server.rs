@@ -19,6 +19,8 @@ const PORT_BLOCK: u16 = 16;
 /// Below where the kernel takes ports for outgoing connections from.
 const FIRST_PORT: u16 = 12_000;
 const PORT_BLOCKS: u16 = 1_200;
+/// How long a whole run may take, on a busy machine.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
@@ -39,6 +41,11 @@ pub fn command() -> Command {
 
 /// Runs the binary to its end, which must come.
 pub fn run(arguments: &[&str]) -> Output {
+    run_within(RUN_LIMIT, arguments)
+}
+
+/// As [`run`], for what must end soon.
+pub fn run_within(limit: Duration, arguments: &[&str]) -> Output {
     let mut child = command()
         .args(arguments)
         .stdout(Stdio::piped())
@@ -56,22 +63,22 @@ pub fn run(arguments: &[&str]) -> Output {
     };
     let stdout = read(stdout.map(|stream| Box::new(stream) as _));
     let stderr = read(stderr.map(|stream| Box::new(stream) as _));
-    let status = wait_for_exit(&mut child, &format!("ringbook {}", arguments.join(" ")));
+    let status = wait_for_exit(&mut child, limit, &format!("ringbook {}", arguments.join(" ")));
     let stdout = stdout.join().expect("read");
     let stderr = stderr.join().expect("read");
     Output { status, stdout, stderr }
 }
 
-fn wait_for_exit(child: &mut Child, described: &str) -> ExitStatus {
-    const RUN_LIMIT: Duration = Duration::from_secs(300);
+fn wait_for_exit(child: &mut Child, limit: Duration, described: &str) -> ExitStatus {
     let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait().expect("the child can be waited for") {
             return status;
         }
-        if begin.elapsed() > RUN_LIMIT {
+        if begin.elapsed() > limit {
             let _ = child.kill();
-            panic!("{described} has not ended within {} s", RUN_LIMIT.as_secs());
+            let _ = child.wait();
+            panic!("{described} has not ended within {} s", limit.as_secs());
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -238,7 +245,7 @@ impl Server {
     /// Waits for the end that somebody has asked for.
     pub fn wait_for_exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
-        wait_for_exit(&mut child, "the server")
+        wait_for_exit(&mut child, LIMIT, "the server")
     }
 
     /// `SIGTERM`, and the end.
@@ -252,8 +259,7 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The newest segment of a shard's journal that holds anything, by name the last but one or the
-    /// last: the one behind it is prepared ahead.
+    /// The segments of a shard's journal, the oldest first; the last one is prepared ahead.
     pub fn segments(&self, shard: u16) -> Vec<PathBuf> {
         let directory = self.data.join(format!("shard-{shard:04}"));
         let entries = std::fs::read_dir(&directory).expect("the shard's directory");

@@ -11,7 +11,8 @@ use super::random::Random;
 use super::server::run;
 
 /// The files that a replay writes.
-pub const RESULTS: [&str; 4] = ["trades.csv", "rejected.csv", "balances_after.csv", "book_after.csv"];
+pub const RESULTS: [&str; 4] =
+    ["trades.csv", "rejected.csv", "balances_after.csv", "book_after.csv"];
 
 /// A flow and what must come of it.
 #[derive(Clone, Debug)]

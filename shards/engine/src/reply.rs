@@ -221,6 +221,10 @@ pub struct EngineStatus {
     pub open_orders: u64,
     /// Orders resting in the books here.
     pub resting_orders: u64,
+    /// Orders ever accepted here, over all runs.
+    pub orders_placed: u64,
+    /// Trades ever made in the books here, over all runs.
+    pub trades: u64,
     /// Messages to other shards that they have not confirmed.
     pub unconfirmed: u64,
     /// A running hash of everything that this shard's inputs have caused.

@@ -129,7 +129,9 @@ impl Engine {
             users: self.ledger.users() as u64,
             symbols: markets.clone().count() as u64,
             open_orders: self.orders.open_count(),
-            resting_orders: markets.map(|market| market.book.len() as u64).sum(),
+            resting_orders: markets.clone().map(|market| market.book.len() as u64).sum(),
+            orders_placed: self.order_count,
+            trades: markets.map(|market| market.last_trade).sum(),
             unconfirmed: self.peers.unconfirmed(),
             state_hash: self.state_hash,
         }

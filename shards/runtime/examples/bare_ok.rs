@@ -8,6 +8,7 @@
 //! | `ok` | the connection's task reads and answers at once |
 //! | `ok-poll` | the same with glommio's plain `TcpStream`: readiness, then `recv` |
 //! | `durable` | each request appends a 128-byte record; when its batch is durable the committing task answers all connections of the batch |
+//! | `durable-overlap` | the same, but the batch is answered while the next one is being written |
 //! | `durable-task` | the same, but the committing task wakes each connection's task, which answers |
 //!
 //! In the durable modes one batch is on its way to DIRECTORY while the next one gathers.
@@ -19,7 +20,7 @@ use runtime::disk::{DirectBuffer, DirectDisk, DirectDiskConfig, DirectFile, Dura
 use runtime::drain::{Drain, block_signals};
 use runtime::executor::ExecutorSettings;
 use runtime::listener::{Connection, Reserved, Writer, reserve};
-use runtime::wake::Notify;
+use runtime::wake::{Notify, Turnstile};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ enum Mode {
     OkPoll,
     Durable,
     DurableTask,
+    DurableOverlap,
+    DurableTaskOverlap,
 }
 
 /// The length of the first request in the bytes, if it is complete.
@@ -50,9 +53,10 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = request.parse(bytes).unwrap() else { return None };
     let is_length = |header: &&httparse::Header| header.name.eq_ignore_ascii_case("content-length");
-    let length = request.headers.iter().find(is_length).map_or(0, |header| {
-        std::str::from_utf8(header.value).unwrap().parse::<usize>().unwrap()
-    });
+    let length =
+        request.headers.iter().find(is_length).map_or(0, |header| {
+            std::str::from_utf8(header.value).unwrap().parse::<usize>().unwrap()
+        });
     (bytes.len() >= head + length).then_some(head + length)
 }
 
@@ -133,33 +137,54 @@ impl Committer {
         self.work.notify();
     }
 
-    async fn run(&self, spare: DirectBuffer) {
-        let (mut spare, mut waiting, mut offset) = (spare, Vec::new(), 0);
+    /// Commits batch after batch. With `overlap` a batch is answered while the next one is being
+    /// written, otherwise before its writing starts.
+    async fn run(&self, spare: DirectBuffer, overlap: bool) {
+        let turnstile = Turnstile::new().unwrap();
+        let (mut spare, mut durable, mut offset) = (spare, Vec::new(), 0);
         loop {
-            self.work.notified().await;
-            while self.records.get() > 0 {
-                std::mem::swap(&mut spare, &mut *self.gathering.borrow_mut());
-                std::mem::swap(&mut waiting, &mut *self.waiting.borrow_mut());
-                let bytes = self.records.replace(0) * RECORD_BYTES;
-                let length = bytes.next_multiple_of(BLOCK_BYTES);
-                if offset + length as u64 > SEGMENT_BYTES {
-                    offset = 0;
-                }
+            if self.records.get() == 0 {
+                answer_all(&mut durable);
+                self.work.notified().await;
+                continue;
+            }
+            std::mem::swap(&mut spare, &mut *self.gathering.borrow_mut());
+            let mut waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+            let length = (self.records.replace(0) * RECORD_BYTES).next_multiple_of(BLOCK_BYTES);
+            if offset + length as u64 > SEGMENT_BYTES {
+                offset = 0;
+            }
+            let write = async {
                 let (back, written) = self.file.write_at(spare, length, offset).await;
                 assert_eq!(written.unwrap(), length);
                 self.file.sync().await.unwrap();
-                spare = back;
-                offset += length as u64;
-                self.batches.set(self.batches.get() + 1);
-                for waiter in waiting.drain(..) {
-                    match waiter {
-                        Waiter::Write(writer) => {
-                            let _ = writer.try_write(ANSWER);
-                        }
-                        Waiter::Wake(notify) => notify.notify(),
-                    }
+                back
+            };
+            let answers = async {
+                if !durable.is_empty() {
+                    turnstile.handed_over().await.unwrap();
+                    answer_all(&mut durable);
                 }
+            };
+            spare = futures_lite::future::zip(write, answers).await.0;
+            offset += length as u64;
+            self.batches.set(self.batches.get() + 1);
+            if overlap {
+                durable.append(&mut waiting);
+            } else {
+                answer_all(&mut waiting);
             }
+        }
+    }
+}
+
+fn answer_all(waiting: &mut Vec<Waiter>) {
+    for waiter in waiting.drain(..) {
+        match waiter {
+            Waiter::Write(writer) => {
+                let _ = writer.try_write(ANSWER);
+            }
+            Waiter::Wake(notify) => notify.notify(),
         }
     }
 }
@@ -195,7 +220,7 @@ async fn answer_durably(
 
 async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: Drain) {
     let committer = match directory {
-        Some(directory) => Some(committer(&directory).await),
+        Some(directory) => Some(committer(&directory, mode).await),
         None => None,
     };
     if mode == Mode::OkPoll {
@@ -227,8 +252,10 @@ async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: D
             glommio::spawn_local(async move {
                 let ended = match mode {
                     Mode::Ok | Mode::OkPoll => answer(connection).await,
-                    Mode::Durable => answer_durably(connection, committer.unwrap(), false).await,
-                    Mode::DurableTask => answer_durably(connection, committer.unwrap(), true).await,
+                    _ => {
+                        let by_task = matches!(mode, Mode::DurableTask | Mode::DurableTaskOverlap);
+                        answer_durably(connection, committer.unwrap(), by_task).await
+                    }
                 };
                 drop(ended);
             })
@@ -237,7 +264,7 @@ async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: D
         .await;
 }
 
-async fn committer(directory: &str) -> Rc<Committer> {
+async fn committer(directory: &str, mode: Mode) -> Rc<Committer> {
     let durability = match std::env::var("BARE_SYNC") {
         Ok(_) => Durability::Sync,
         Err(_) => Durability::EachWrite,
@@ -257,7 +284,8 @@ async fn committer(directory: &str) -> Rc<Committer> {
         batches: Cell::new(0),
     });
     let (running, spare) = (committer.clone(), disk.buffer(BATCH_BYTES));
-    glommio::spawn_local(async move { running.run(spare).await }).detach();
+    glommio::spawn_local(async move { running.run(spare, mode == Mode::DurableOverlap).await })
+        .detach();
     committer
 }
 
@@ -266,13 +294,15 @@ fn main() {
     let drain = Drain::on_signals().unwrap();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [port, shards, cores, mode, directory @ ..] = arguments.as_slice() else {
-        panic!("bare_ok PORT SHARDS CORES ok|ok-poll|durable|durable-task [DIRECTORY]");
+        panic!("bare_ok PORT SHARDS CORES MODE [DIRECTORY]; the modes are in the source");
     };
     let mode = match mode.as_str() {
         "ok" => Mode::Ok,
         "ok-poll" => Mode::OkPoll,
         "durable" => Mode::Durable,
         "durable-task" => Mode::DurableTask,
+        "durable-overlap" => Mode::DurableOverlap,
+        "durable-task-overlap" => Mode::DurableTaskOverlap,
         other => panic!("mode {other}"),
     };
     let cores: CoreList = cores.parse().unwrap();

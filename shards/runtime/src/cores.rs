@@ -187,7 +187,8 @@ mod tests {
         assert_eq!(list("0-3,6").cores(), [0, 1, 2, 3, 6]);
         assert_eq!(list(" 6 , 0-1,1").to_string(), "0-1,6");
         assert_eq!(list("5").to_string(), "5");
-        for bad in ["", ",", "1-", "-1", "3-1", "a", "0-3,,6", "99999999999999999999", "1-4000000"] {
+        for bad in ["", ",", "1-", "-1", "3-1", "a", "0-3,,6", "99999999999999999999", "1-4000000"]
+        {
             assert!(bad.parse::<CoreList>().is_err(), "{bad}");
         }
     }

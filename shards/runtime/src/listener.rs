@@ -27,7 +27,7 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many connections may wait to be accepted, per shard. The kernel lowers it to
 /// `net.core.somaxconn`.
@@ -39,6 +39,11 @@ pub const RECEIVE_BUFFER_BYTES: usize = 4096;
 
 /// After how many connections in a row the accepting task lets others run.
 const ACCEPT_BURST_CONNECTIONS: usize = 32;
+
+/// How long the start waits for a port that is taken.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+/// How often it tries again.
+const PORT_RETRY: Duration = Duration::from_millis(20);
 
 /// How long accepting pauses after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -69,9 +74,21 @@ fn refuse_to_share(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())
+    let since = Instant::now();
+    loop {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        match socket.bind(&address.into()) {
+            // The sockets of a process that was killed live on until the kernel has taken its rings
+            // apart, a moment after the process itself is gone.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && since.elapsed() < PORT_PATIENCE =>
+            {
+                std::thread::sleep(PORT_RETRY);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn reserve_one(address: SocketAddr) -> io::Result<Reserved> {

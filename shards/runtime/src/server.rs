@@ -212,7 +212,8 @@ fn check_shard_count(data: &Path, shards: u16) -> Result<(), RunError> {
     let found = (0..=u16::MAX).take_while(|&shard| shard_directory(data, shard).is_dir()).count();
     // A start that was killed between two directories has written nothing yet.
     let written = |shard: u16| {
-        std::fs::read_dir(shard_directory(data, shard)).is_ok_and(|mut files| files.next().is_some())
+        std::fs::read_dir(shard_directory(data, shard))
+            .is_ok_and(|mut files| files.next().is_some())
     };
     let is_used = (0..found as u16).any(written);
     if found != 0 && is_used && found != usize::from(shards) {
@@ -332,9 +333,7 @@ async fn bootstrap(node: &Rc<Node>, commands: Vec<Command>, marker: &Path) -> Re
     let client = Client::new(node.clone());
     for command in commands {
         match client.call(Request::Command(command.clone())).await {
-            Reply::Refused(
-                Refusal::AssetExists | Refusal::SymbolExists | Refusal::UserExists,
-            ) => {}
+            Reply::Refused(Refusal::AssetExists | Refusal::SymbolExists | Refusal::UserExists) => {}
             Reply::Refused(refusal) => return Err(format!("bootstrap: {command:?}: {refusal}")),
             _ => {}
         }

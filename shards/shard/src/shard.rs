@@ -306,8 +306,7 @@ impl<D: Disk> Shard<D> {
         }
         while exchange.sent < exchange.releasable {
             let (first, last) = (exchange.sent + 1, exchange.releasable);
-            let batch =
-                self.engine.outgoing(to, first, last, MAX_PEER_MESSAGES, exchange.applied);
+            let batch = self.engine.outgoing(to, first, last, MAX_PEER_MESSAGES, exchange.applied);
             exchange.sent = batch.last_sequence();
             exchange.told = exchange.applied;
             out.push(Output::Send(to, batch));

@@ -157,10 +157,10 @@ impl ShardMetrics {
         self.hops.add(1);
     }
 
-    /// An order of a user of this shard was accepted.
+    /// Orders of users of this shard were accepted.
     #[inline]
-    pub fn order_placed(&self) {
-        self.orders_placed.add(1);
+    pub fn orders_placed(&self, orders: u64) {
+        self.orders_placed.add(orders);
     }
 
     /// An order of a user of this shard was refused.

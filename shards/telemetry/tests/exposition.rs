@@ -173,7 +173,7 @@ fn busy(shard: u16) -> (u16, Snapshot) {
     metrics.command_applied();
     metrics.query_applied();
     metrics.hop();
-    metrics.order_placed();
+    metrics.orders_placed(1);
     metrics.order_rejected();
     metrics.traded(3);
     metrics.committed(Duration::from_micros(47), 2, 4_096);

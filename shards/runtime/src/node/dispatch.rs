@@ -9,7 +9,7 @@ use gateway::http::Slot;
 use gateway::native::{self, Action, Gather, Respond, ShardReport};
 use shard::{Output, Request};
 
-use super::measure::status_of;
+use super::measure::{CREATE_ORDER_ROUTE, status_of};
 use super::node::Node;
 use super::parcel::{Ask, Tell, Token};
 use super::session::Session;
@@ -44,7 +44,9 @@ impl Node {
             }
             Action::Command { command, respond, repeat_while_more } => {
                 let waiter = match repeat_while_more {
-                    true => Waiter::Repeat { http: wait(respond), command: command.clone(), count: 0 },
+                    true => {
+                        Waiter::Repeat { http: wait(respond), command: command.clone(), count: 0 }
+                    }
                     false => Waiter::Http(wait(respond)),
                 };
                 let token = self.waiting.insert(waiter);
@@ -146,7 +148,8 @@ impl Node {
                 self.parcels.borrow_mut()[to.0 as usize].batches.push(batch);
             }
             Output::Durable(token) => {
-                if let Some(Waiter::Bytes { session, slot, route, bytes }) = self.waiting.take(token)
+                if let Some(Waiter::Bytes { session, slot, route, bytes }) =
+                    self.waiting.take(token)
                 {
                     self.metrics.request_ended(route, status_of(&bytes), Duration::ZERO);
                     session.complete(slot, |out| out.extend_from_slice(&bytes));
@@ -265,6 +268,9 @@ impl Node {
     }
 
     fn respond(&self, http: HttpWaiter, reply: &Reply) {
+        if http.route == CREATE_ORDER_ROUTE && matches!(reply, Reply::Refused(_)) {
+            self.metrics.order_rejected();
+        }
         let shard = self.shard.borrow();
         let context = self.context(&shard);
         self.complete(http, |respond, out| native::respond(respond, reply, &context, out));

@@ -21,6 +21,9 @@ pub(super) const ROUTES: &[&str] = &[
     "admin",
 ];
 
+/// The place of `create_order` in [`ROUTES`].
+pub(super) const CREATE_ORDER_ROUTE: usize = 1;
+
 /// The place of a path in [`ROUTES`].
 pub(super) fn route_of(path: &str) -> usize {
     let Some(rest) = path.strip_prefix("/api/v1/") else { return 0 };
@@ -70,6 +73,9 @@ impl Node {
             Serving::Ready if !shard.admits() => State::ReadOnly,
             Serving::Ready => State::Serving,
         };
+        let (placed, traded) = (status.engine.orders_placed, status.engine.trades);
+        self.metrics.orders_placed(placed - self.counted_orders.replace(placed));
+        self.metrics.traded(traded - self.counted_trades.replace(traded));
         self.metrics.snapshot(Gauges {
             state,
             users: status.engine.users,

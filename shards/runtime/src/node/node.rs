@@ -44,6 +44,9 @@ pub(crate) struct Node {
     pub waiting: Waiting,
     pub serving: Cell<Serving>,
     pub metrics: ShardMetrics,
+    /// What of the engine's own counts is in the metrics already.
+    pub(super) counted_orders: Cell<u64>,
+    pub(super) counted_trades: Cell<u64>,
     /// Something is to be taken in, let go or sent.
     pub turn: Notify,
     /// Something has gathered in the journal.
@@ -75,6 +78,8 @@ impl Node {
             waiting: Waiting::default(),
             serving: Cell::new(Serving::Recovering),
             metrics: ShardMetrics::new(ROUTES),
+            counted_orders: Cell::new(0),
+            counted_trades: Cell::new(0),
             turn: Notify::new(),
             commit: Notify::new(),
             auth,

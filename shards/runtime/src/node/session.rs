@@ -224,7 +224,14 @@ fn take_requests(node: &Rc<Node>, session: &Rc<Session>) -> usize {
                 node.act(session, slot, route, action);
                 requests += 1;
             }
-            Ok(None) => break,
+            Ok(None) => {
+                // A client that expects a 100 before its body gets it here.
+                if !http.output().is_empty() && !session.dirty.get() {
+                    node.soil(session);
+                    node.turn.notify();
+                }
+                break;
+            }
             Err(rejection) => {
                 http.complete(rejection.slot, |out| native::reject(&rejection, out));
                 drop(http);
