@@ -7,9 +7,8 @@
 //! | --- | --- |
 //! | `ok` | the connection's task reads and answers at once |
 //! | `ok-poll` | the same with glommio's plain `TcpStream`: readiness, then `recv` |
-//! | `durable` | each request appends a 128-byte record; when its batch is durable the committing task answers all connections of the batch |
-//! | `durable-overlap` | the same, but the batch is answered while the next one is being written |
-//! | `durable-task` | the same, but the committing task wakes each connection's task, which answers |
+//! | `durable` | each request appends a 128-byte record and wakes its connection's task when its batch is durable; the task answers and reads on |
+//! | `durable-push` | the same, but the committing task answers all connections of the batch, whose tasks are already waiting for the next request |
 //!
 //! In the durable modes one batch is on its way to DIRECTORY while the next one gathers.
 
@@ -20,7 +19,7 @@ use runtime::disk::{DirectBuffer, DirectDisk, DirectDiskConfig, DirectFile, Dura
 use runtime::drain::{Drain, block_signals};
 use runtime::executor::ExecutorSettings;
 use runtime::listener::{Connection, Reserved, Writer, reserve};
-use runtime::wake::{Notify, Turnstile};
+use runtime::wake::Notify;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -42,9 +41,7 @@ enum Mode {
     Ok,
     OkPoll,
     Durable,
-    DurableTask,
-    DurableOverlap,
-    DurableTaskOverlap,
+    DurablePush,
 }
 
 /// The length of the first request in the bytes, if it is complete.
@@ -137,41 +134,24 @@ impl Committer {
         self.work.notify();
     }
 
-    /// Commits batch after batch. With `overlap` a batch is answered while the next one is being
-    /// written, otherwise before its writing starts.
-    async fn run(&self, spare: DirectBuffer, overlap: bool) {
-        let turnstile = Turnstile::new().unwrap();
-        let (mut spare, mut durable, mut offset) = (spare, Vec::new(), 0);
+    /// Commits batch after batch and answers each.
+    async fn run(&self, spare: DirectBuffer) {
+        let (mut spare, mut waiting, mut offset) = (spare, Vec::new(), 0);
         loop {
-            if self.records.get() == 0 {
-                answer_all(&mut durable);
-                self.work.notified().await;
-                continue;
-            }
-            std::mem::swap(&mut spare, &mut *self.gathering.borrow_mut());
-            let mut waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-            let length = (self.records.replace(0) * RECORD_BYTES).next_multiple_of(BLOCK_BYTES);
-            if offset + length as u64 > SEGMENT_BYTES {
-                offset = 0;
-            }
-            let write = async {
+            self.work.notified().await;
+            while self.records.get() > 0 {
+                std::mem::swap(&mut spare, &mut *self.gathering.borrow_mut());
+                std::mem::swap(&mut waiting, &mut *self.waiting.borrow_mut());
+                let length = (self.records.replace(0) * RECORD_BYTES).next_multiple_of(BLOCK_BYTES);
+                if offset + length as u64 > SEGMENT_BYTES {
+                    offset = 0;
+                }
                 let (back, written) = self.file.write_at(spare, length, offset).await;
                 assert_eq!(written.unwrap(), length);
                 self.file.sync().await.unwrap();
-                back
-            };
-            let answers = async {
-                if !durable.is_empty() {
-                    turnstile.handed_over().await.unwrap();
-                    answer_all(&mut durable);
-                }
-            };
-            spare = futures_lite::future::zip(write, answers).await.0;
-            offset += length as u64;
-            self.batches.set(self.batches.get() + 1);
-            if overlap {
-                durable.append(&mut waiting);
-            } else {
+                spare = back;
+                offset += length as u64;
+                self.batches.set(self.batches.get() + 1);
                 answer_all(&mut waiting);
             }
         }
@@ -220,7 +200,7 @@ async fn answer_durably(
 
 async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: Drain) {
     let committer = match directory {
-        Some(directory) => Some(committer(&directory, mode).await),
+        Some(directory) => Some(committer(&directory).await),
         None => None,
     };
     if mode == Mode::OkPoll {
@@ -253,7 +233,7 @@ async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: D
                 let ended = match mode {
                     Mode::Ok | Mode::OkPoll => answer(connection).await,
                     _ => {
-                        let by_task = matches!(mode, Mode::DurableTask | Mode::DurableTaskOverlap);
+                        let by_task = mode == Mode::Durable;
                         answer_durably(connection, committer.unwrap(), by_task).await
                     }
                 };
@@ -264,7 +244,7 @@ async fn run(reserved: Reserved, mode: Mode, directory: Option<String>, drain: D
         .await;
 }
 
-async fn committer(directory: &str, mode: Mode) -> Rc<Committer> {
+async fn committer(directory: &str) -> Rc<Committer> {
     let durability = match std::env::var("BARE_SYNC") {
         Ok(_) => Durability::Sync,
         Err(_) => Durability::EachWrite,
@@ -300,9 +280,7 @@ fn main() {
         "ok" => Mode::Ok,
         "ok-poll" => Mode::OkPoll,
         "durable" => Mode::Durable,
-        "durable-task" => Mode::DurableTask,
-        "durable-overlap" => Mode::DurableOverlap,
-        "durable-task-overlap" => Mode::DurableTaskOverlap,
+        "durable-push" => Mode::DurablePush,
         other => panic!("mode {other}"),
     };
     let cores: CoreList = cores.parse().unwrap();

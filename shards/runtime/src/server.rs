@@ -26,7 +26,7 @@ use crate::drain::{Drain, block_signals};
 use crate::executor::ExecutorSettings;
 use crate::listener::{Listener, Reserved, StopHandle, reserve};
 use crate::lock::DirectoryLock;
-use crate::mesh::{Seat, seats};
+use crate::mesh::{Mesh, Seat, seats};
 use crate::node::client::{Client, Driver};
 use crate::node::commit::{commit, prepare};
 use crate::node::parcel::Parcel;
@@ -48,7 +48,7 @@ const BOOTSTRAPPED_FILE: &str = "bootstrapped";
 struct Start {
     shard: u16,
     shards: u16,
-    seat: Seat<Parcel>,
+    seat: Option<Seat<Parcel>>,
     directory: PathBuf,
     disk: DirectDiskConfig,
     journal: JournalConfig,
@@ -186,7 +186,7 @@ fn starts(
         starts.push(Start {
             shard,
             shards,
-            seat,
+            seat: Some(seat),
             directory,
             disk,
             journal,
@@ -257,17 +257,21 @@ fn random_seed() -> u64 {
 }
 
 /// One shard's executor, from its start to its end.
-async fn run_shard(start: Start) {
+async fn run_shard(mut start: Start) {
     let reports = start.reports.clone();
-    if let Err(text) = try_run_shard(start).await {
+    let seat = start.seat.take().expect("a shard starts once");
+    let mesh = seat.connect().await;
+    if let Err(text) = try_run_shard(start, mesh.clone()).await {
         // Nobody listens any more once the starting thread has given up.
         let _ = reports.send(Report::Failed(text));
+        // The mesh stays open: a peer that saw it close would end the process with that as the
+        // reason, before the starting thread has told the first cause.
+        std::future::pending::<()>().await;
     }
 }
 
-async fn try_run_shard(start: Start) -> Result<(), String> {
-    let Start { shard: here, shards, seat, shared, reports, .. } = start;
-    let mesh = seat.connect().await;
+async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
+    let Start { shard: here, shards, shared, reports, .. } = start;
     let disk = DirectDisk::open(&start.directory, start.disk).map_err(|error| error.to_string())?;
     let now_ms = CoarseClock::new().now_ms();
     let replayed = shared.replayed.clone();

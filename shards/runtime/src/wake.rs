@@ -8,13 +8,9 @@
 //!   between a check and the wait is not lost;
 //! - one waiter at a time: a second one takes the place of the first, which then sleeps on.
 
-use crate::error::io_error;
-use glommio::io::PollableFd;
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -92,36 +88,6 @@ impl Drop for Notified<'_> {
     }
 }
 
-/// Lets a task wait until what the executor's tasks have asked of the kernel is under way.
-///
-/// glommio hands operations to the kernel only when no task is ready to run, so a write that is
-/// started before a long piece of work begins after it. A task that waits here in between goes on
-/// once the kernel has the write, and the work overlaps with it.
-pub struct Turnstile {
-    /// Always readable, so waiting for it ends as soon as the kernel hears of it.
-    event: PollableFd<EventFd>,
-}
-
-impl Turnstile {
-    /// A turnstile of the executor that runs this.
-    pub fn new() -> io::Result<Turnstile> {
-        let event =
-            EventFd::from_value_and_flags(1, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Turnstile { event: PollableFd::new(event).map_err(io_error)? })
-    }
-
-    /// Waits until everything asked of the kernel before has been handed over.
-    pub async fn handed_over(&self) -> io::Result<()> {
-        self.event.readable().await.map_err(io_error)
-    }
-}
-
-impl fmt::Debug for Turnstile {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Turnstile")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,16 +125,6 @@ mod tests {
                 pong.notified().await;
             }
             echo.await;
-        });
-    }
-
-    #[test]
-    fn a_turnstile_lets_through_again_and_again() {
-        LocalExecutor::default().run(async {
-            let turnstile = Turnstile::new().unwrap();
-            for _ in 0..1_000 {
-                turnstile.handed_over().await.unwrap();
-            }
         });
     }
 
