@@ -3,6 +3,7 @@
 
 mod support;
 
+use support::random::seed;
 use support::server::{self, Server, run};
 use support::sets::{FlowSet, generate, recorded};
 

@@ -264,8 +264,7 @@ async fn committer(directory: &str) -> Rc<Committer> {
         batches: Cell::new(0),
     });
     let (running, spare) = (committer.clone(), disk.buffer(BATCH_BYTES));
-    glommio::spawn_local(async move { running.run(spare, mode == Mode::DurableOverlap).await })
-        .detach();
+    glommio::spawn_local(async move { running.run(spare).await }).detach();
     committer
 }
 
