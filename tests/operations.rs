@@ -10,7 +10,7 @@ use support::exchange::{Exchange, FIRST_USER, SYMBOL, limit, number, word};
 use support::http::Client;
 use support::raw::{Raw, request};
 use support::server::{self, Server, run_within};
-use support::{LIMIT, StopAtEnd};
+use support::{LIMIT, StopAtEnd, wait_for};
 
 const ALICE: u64 = 1001;
 
@@ -113,7 +113,11 @@ fn a_wrong_argument_or_key_is_named() {
 fn a_new_exchange_can_be_traded_on_at_once() {
     let options = server::Options { shards: 2, arguments: owned(&["--segment-mib", "2"]) };
     let server = Server::start(options);
-    assert!(server.log().contains(&format!("listening on {}", server.url())), "{}", server.log());
+    // For a script that waits for it.
+    let announced = format!("listening on {}\n", server.url());
+    wait_for("the server to say where it listens", LIMIT, || {
+        server.log().contains(&announced).then_some(())
+    });
     Client::user(server.port, 1001).trade(&limit("SELL", "100", "1", ""));
     let bought = Client::user(server.port, 1002).trade(&limit("BUY", "100", "1", ""));
     assert_eq!(bought["status"], "FILLED");

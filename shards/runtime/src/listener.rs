@@ -217,6 +217,10 @@ struct Shared {
 
 /// The reading half of an accepted connection. The socket closes when it and every [`Writer`] of
 /// it are gone.
+///
+/// A client that waits for its answer sends nothing, so read on after the answer has been written:
+/// by then its next request has often arrived and the kernel reads at once. A read that is already
+/// waiting when the request comes costs about 3 µs more (a third of a bare request).
 pub struct Connection {
     shared: Rc<Shared>,
 }

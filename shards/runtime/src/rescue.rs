@@ -5,8 +5,10 @@
 //! task, takes that for having none, and sleeps until the next event. Such a completion is the
 //! preempt timer, when the thread lost its core for longer than that between two instructions (any
 //! busy machine), or an `eventfd` write of another executor. Two shards that play ping-pong stood
-//! still within seconds on a machine that was compiling. One line in glommio repairs it (see
-//! `docs/decisions`); until that is everywhere, this is the safety net.
+//! still within seconds on a machine that was compiling. One line in glommio repairs it, the last
+//! of `run_task_queues` in `src/executor/mod.rs`: `ran || !self.queues.borrow().active_executors.
+//! is_empty()` instead of `ran`. With it the same ping-pong stood no more. Until a release has it,
+//! this is the safety net.
 //!
 //! One thread for the whole process wakes each executor every [`RESCUE_INTERVAL`] by waking a task
 //! on it: a wake from another thread counts as work before sleeping, whatever the task does. So a

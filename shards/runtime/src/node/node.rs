@@ -220,6 +220,8 @@ impl Node {
             self.clock.turn();
             self.take_inbox();
             self.finish_turn();
+            // A notice that was given meanwhile is taken without a pause, and the others wait.
+            futures_lite::future::yield_now().await;
         }
     }
 

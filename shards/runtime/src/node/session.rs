@@ -254,9 +254,11 @@ async fn wait(session: &Rc<Session>, connection: &mut Connection) -> io::Result<
             return Poll::Ready(Ok(Woken::Resumed));
         }
         let mut http = session.http.borrow_mut();
-        let wants_input = http.wants_input();
-        session.stalled.set(!wants_input);
-        if !wants_input {
+        // While requests are unanswered nothing is read: the next one is mostly there when the
+        // answer is sent, and a read that finds it costs less than one that has to wait for it.
+        let stalled = http.outstanding() > 0 || !http.wants_input();
+        session.stalled.set(stalled);
+        if stalled {
             return Poll::Pending;
         }
         match connection.poll_read_into(context, http.spare()) {
