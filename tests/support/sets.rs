@@ -141,7 +141,7 @@ pub fn generate(directory: &Path, seed: u64, commands: usize) -> FlowSet {
     write("market.json", MARKET);
     let mut balances = "user_id,asset,amount\n".to_owned();
     for user in 0..USERS {
-        balances += &format!("{user},ABC,{}.500\n{user},EUR,{}.37\n", 20 + user, 4_000 + user);
+        balances += &format!("{user},ABC,{}.500\n{user},EUR,{}.37\n", 5 + user, 800 + user);
     }
     write("balances.csv", &balances);
     let file = std::fs::File::create(directory.join("flow.csv.gz")).expect("a file of the set");

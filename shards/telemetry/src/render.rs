@@ -85,7 +85,7 @@ const NUMBERS: &[Number] = &[
         "Number of the last durable journal record.",
         |shard| shard.gauges.durable_lsn,
     ),
-    ("ringbook_journal_segments", "gauge", "Segments that the journal has.", |shard| {
+    ("ringbook_journal_segments", "gauge", "Segments that hold records, the one being written included.", |shard| {
         shard.gauges.segments
     }),
     (

@@ -42,7 +42,7 @@ pub struct Gauges {
     pub appended_lsn: u64,
     /// The last durable one.
     pub durable_lsn: u64,
-    /// Segments that the journal has.
+    /// Segments that hold records, the one being written included.
     pub segments: u64,
     /// Effects that wait until they are durable.
     pub held_effects: u64,
