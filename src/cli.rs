@@ -109,7 +109,7 @@ pub struct ServeArguments {
     #[arg(long, env = "RINGBOOK_EMPTY", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub empty: Option<bool>,
-    /// How logs are written to stderr [default: text]
+    /// How logs are written to stderr: text for people, or json, one object a line [default: text]
     #[arg(long, env = "RINGBOOK_LOG_FORMAT", value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// error, warn, info, debug or trace, also per module: info,runtime=debug [default: info]
@@ -121,10 +121,8 @@ pub struct ServeArguments {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people
     #[default]
     Text,
-    /// JSON, one object a line
     Json,
 }
 

@@ -9,16 +9,20 @@ mod screen;
 mod traders;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io::IsTerminal;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use engine::{Command, Query, Refusal, Registry, Reply, SymbolEntry, Transfer};
 use hdrhistogram::Histogram;
 use money::{Decimal, Price, ShardId, SymbolId, UserId, write_units};
+use runtime::drain::block_signals;
 use runtime::{Client, NodeConfig, Request};
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +47,8 @@ const MAX_LATENCY_NS: u64 = 10_000_000_000;
 
 /// Runs the demo until it is told to stop.
 pub fn run(arguments: DemoArguments) -> Result<()> {
+    // Before any thread is made: one that lets the signals in would end with them, uncleaned.
+    block_signals().context("cannot block signals")?;
     serve::start_logging(LogFormat::Text, EnvFilter::new("warn"));
     let temporary = match arguments.data {
         Some(_) => None,
@@ -62,14 +68,19 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
         bootstrap: bootstrap::default_beginning()?.commands()?,
         ..NodeConfig::default()
     };
+    let is_terminal = std::io::stdout().is_terminal();
     let address: Arc<OnceLock<String>> = Arc::default();
     let announced = address.clone();
     let on_ready = Box::new(move |ready: &runtime::Ready| {
-        if let Some(address) = ready.address {
-            let _ = announced.set(address.to_string());
+        let Some(address) = ready.address else { return };
+        if !is_terminal {
+            terminal::say(&format!(
+                "listening on http://{address}\ntry: curl 'http://{address}/api/v1/public/depth?\
+                 symbol=BTC_USDT&limit=5'\n"
+            ));
         }
+        let _ = announced.set(address.to_string());
     });
-    let is_terminal = std::io::stdout().is_terminal();
     // Room for one: a view that is not drawn in time is not worth drawing.
     let (sender, receiver) = sync_channel(1);
     let screen = std::thread::spawn(move || show(&receiver, is_terminal));
@@ -106,7 +117,7 @@ struct UnderWay {
 }
 
 struct Demo {
-    client: Client,
+    client: Rc<Client>,
     registry: Rc<Registry>,
     traders: Traders,
     rate: u32,
@@ -134,7 +145,7 @@ impl Demo {
         let traders = Traders::new(arguments.seed, format!("{begin_ms}"), symbols);
         let view = View { shards: client.shards(), ..View::default() };
         Ok(Demo {
-            client,
+            client: Rc::new(client),
             registry,
             traders,
             rate: arguments.rate,
@@ -154,10 +165,9 @@ impl Demo {
         let mut due = 0f64;
         let mut last = begin;
         loop {
-            self.client.sleep(TICK).await;
+            self.take_answers_for(TICK).await;
             due += last.elapsed().as_secs_f64() * f64::from(self.rate);
             last = Instant::now();
-            self.take_answers();
             while due >= 1.0 && self.under_way.len() < MAX_UNDER_WAY {
                 due -= 1.0;
                 self.act();
@@ -230,8 +240,17 @@ impl Demo {
         self.under_way.insert(token, UnderWay { sent_at: Instant::now(), is_order });
     }
 
-    fn take_answers(&mut self) {
-        while let Some((token, reply)) = self.client.try_next() {
+    /// Takes answers as they come, so that their times are right.
+    async fn take_answers_for(&mut self, time: Duration) {
+        let client = self.client.clone();
+        let mut timer = pin!(client.sleep(time));
+        loop {
+            let mut next = pin!(client.next());
+            let answer = poll_fn(|context| match next.as_mut().poll(context) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+            });
+            let Some((token, reply)) = answer.await else { return };
             self.note(token, &reply);
         }
     }

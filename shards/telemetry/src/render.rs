@@ -85,9 +85,12 @@ const NUMBERS: &[Number] = &[
         "Number of the last durable journal record.",
         |shard| shard.gauges.durable_lsn,
     ),
-    ("ringbook_journal_segments", "gauge", "Segments that hold records, the one being written included.", |shard| {
-        shard.gauges.segments
-    }),
+    (
+        "ringbook_journal_segments",
+        "gauge",
+        "Segments that hold records, the one being written included.",
+        |shard| shard.gauges.segments,
+    ),
     (
         "ringbook_held_effects",
         "gauge",

@@ -1,0 +1,226 @@
+//! What must hold after every recovery, and what must hold at rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use book::RestingOrder;
+use engine::{Command, Input, OrderRef, OrderView, Query, Reply};
+use journal::{Entry, Reader};
+use money::{AssetId, Lots, Side, SymbolId, TradeId, Units, UserId};
+
+use crate::answers::is_definition;
+use crate::clients::Clients;
+use crate::disk::SimDisk;
+use crate::task::at_once;
+use crate::view::Engines;
+
+/// All whole records of a shard's journal.
+pub(crate) fn read_journal(disk: &SimDisk) -> Vec<Entry> {
+    let image = disk.image();
+    let mut reader = at_once(Reader::open(&image)).expect("recovered just now");
+    let mut entries = Vec::new();
+    while let Some(entry) = at_once(reader.next()).expect("recovered just now") {
+        entries.push(entry);
+    }
+    entries
+}
+
+/// Right after a recovery, before anything new happens: what was acknowledged is there, nothing is
+/// there twice.
+pub(crate) fn check_recovered(clients: &Clients, engines: &Engines<'_>, disks: &[SimDisk]) {
+    check_orders(clients, engines);
+    check_seen(clients, engines);
+    check_definitions(clients, engines);
+    let mut paid = BTreeSet::new();
+    for disk in disks {
+        check_journal(&read_journal(disk), &mut paid);
+    }
+    for trader in &clients.traders {
+        for payment in trader.payments.iter().filter(|payment| payment.acknowledged) {
+            let (Command::Deposit(transfer) | Command::Withdraw(transfer)) = &payment.command
+            else {
+                continue;
+            };
+            let key = (transfer.user, transfer.reference.clone());
+            assert!(paid.contains(&key), "acknowledged, then lost: {payment:?}");
+        }
+    }
+    for command in &clients.acknowledged {
+        match command {
+            Command::Deposit(transfer) => {
+                let key = (transfer.user, transfer.reference.clone());
+                assert!(paid.contains(&key), "acknowledged, then lost: {command:?}");
+            }
+            Command::CreateUser { user: Some(user), .. } => {
+                assert!(engines.balances(*user).is_some(), "acknowledged, then lost: {command:?}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_orders(clients: &Clients, engines: &Engines<'_>) {
+    for trader in &clients.traders {
+        let user = trader.user;
+        for known in &trader.orders {
+            let Some((order, _)) = known.accepted else { continue };
+            let order = known.place.cid.map_or(OrderRef::Id(order), OrderRef::Cid);
+            match engines.query(&Query::Order { user, order }) {
+                Reply::Order(view) => known.check_at_rest(&view),
+                other => panic!("acknowledged, then lost: {known:?}: {other:?}"),
+            }
+        }
+    }
+}
+
+fn check_seen(clients: &Clients, engines: &Engines<'_>) {
+    let seen = &clients.seen;
+    let mut tapes = BTreeMap::new();
+    let symbols = clients.market.symbols;
+    for symbol in (0..symbols).map(SymbolId) {
+        tapes.insert(symbol, engines.tape(symbol));
+    }
+    for ((symbol, trade), entry) in &seen.tape {
+        let now = tapes[symbol].get(trade.0 as usize - 1);
+        assert_eq!(now, Some(entry), "a trade that was seen, in {symbol}");
+    }
+    for (&symbol, &last) in &seen.last_update {
+        let Reply::Depth { last_update_id, .. } = engines.query(&Query::Depth { symbol, limit: 1 })
+        else {
+            panic!("symbol {symbol} was there");
+        };
+        assert!(last_update_id >= last, "the book of {symbol} went back");
+    }
+    let mut sides: BTreeMap<(SymbolId, TradeId), u32> = BTreeMap::new();
+    for trader in &clients.traders {
+        for trade in engines.trades(trader.user, symbols).into_values().flatten() {
+            *sides.entry((trade.symbol, trade.trade)).or_default() += 1;
+        }
+    }
+    for (key, &count) in &sides {
+        assert!(count <= 2, "trade {key:?} was settled {count} times");
+    }
+    for key in &seen.settled {
+        assert_eq!(sides.get(key), Some(&2), "trade {key:?} was said to be settled on both sides");
+    }
+}
+
+/// A definition is acknowledged when every shard has it.
+fn check_definitions(clients: &Clients, engines: &Engines<'_>) {
+    for command in clients.acknowledged.iter().filter(|command| is_definition(command)) {
+        for engine in &engines.engines {
+            let there = match command {
+                Command::CreateAsset(asset) => engine.registry().asset_named(&asset.name).is_some(),
+                Command::CreateSymbol(new) => {
+                    engine.registry().symbol_named(&new.spec.name).is_some()
+                }
+                _ => true,
+            };
+            assert!(there, "acknowledged, then lost on shard {}: {command:?}", engine.shard());
+        }
+    }
+    for (&symbol, patches) in &clients.patches {
+        let Some(patch) = &patches.in_force else { continue };
+        for engine in &engines.engines {
+            let entry = engine.registry().symbol(symbol).expect("was changed");
+            let rules = *entry.rules();
+            let shard = engine.shard();
+            assert_eq!(patch.apply(rules), rules, "rules of {symbol} on shard {shard}");
+        }
+    }
+}
+
+/// Payments are made once; messages of each peer are there once, in order, without a gap.
+fn check_journal(entries: &[Entry], paid: &mut BTreeSet<(UserId, String)>) {
+    let mut applied: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut time_ms = 0;
+    for (entry, number) in entries.iter().zip(1..) {
+        assert_eq!(entry.lsn.0, number, "records without gaps");
+        assert!(entry.time_ms >= time_ms, "time went back");
+        time_ms = entry.time_ms;
+        match &entry.input {
+            Input::Command(Command::Deposit(transfer) | Command::Withdraw(transfer)) => {
+                let key = (transfer.user, transfer.reference.clone());
+                assert!(paid.insert(key), "paid twice: {transfer:?}");
+            }
+            Input::Peer(batch) => {
+                let last = applied.entry(batch.source.0).or_default();
+                assert_eq!(batch.first_sequence, *last + 1, "messages of shard {}", batch.source);
+                *last = batch.last_sequence();
+            }
+            Input::Command(_) => {}
+        }
+    }
+}
+
+/// At rest: reservations, books, histories and sums agree. Returns the number of trades.
+pub(crate) fn audit(clients: &Clients, engines: &Engines<'_>) -> u64 {
+    let first = engines.engines[0].registry();
+    for engine in &engines.engines {
+        let here = engine.shard();
+        assert_eq!(engine.registry().symbols(), first.symbols(), "rules on shard {here}");
+        assert_eq!(engine.registry().assets(), first.assets(), "assets on shard {here}");
+        assert_eq!(engine.status().unconfirmed, 0, "unconfirmed messages of shard {here}");
+    }
+    let symbols = clients.market.symbols;
+    let mut open: BTreeMap<SymbolId, Vec<OrderView>> = BTreeMap::new();
+    let users: Vec<UserId> = clients.traders.iter().map(|trader| trader.user).collect();
+    for &user in &users {
+        let Some(balances) = engines.balances(user) else { continue };
+        let orders = engines.orders(user);
+        audit_user(engines, user, &orders, balances);
+        let still = orders.into_values().filter(|order| order.status.is_open());
+        still.for_each(|order| open.entry(order.symbol).or_default().push(order));
+    }
+    let mut trades = 0;
+    for symbol in (0..symbols).map(SymbolId) {
+        audit_book(engines, symbol, open.remove(&symbol).unwrap_or_default());
+        let tape = engines.tape(symbol);
+        assert!(tape.iter().zip(1..).all(|(entry, number)| entry.trade.0 == number));
+        trades += tape.len() as u64;
+    }
+    assert!(open.is_empty(), "orders without a book: {open:?}");
+    trades
+}
+
+fn audit_user(
+    engines: &Engines<'_>,
+    user: UserId,
+    orders: &BTreeMap<money::OrderId, OrderView>,
+    balances: BTreeMap<AssetId, (Units, Units)>,
+) {
+    let registry = engines.engines[0].registry();
+    let mut frozen: BTreeMap<AssetId, Units> = BTreeMap::new();
+    for order in orders.values().filter(|order| order.status.is_open()) {
+        let entry = registry.symbol(order.symbol).expect("of an order");
+        let remaining = Lots(order.qty.0 - order.filled.0);
+        assert!(remaining.0 > 0, "an open order has something left: {order:?}");
+        let (asset, amount) = match order.side {
+            Side::Buy => (entry.spec.quote, entry.scale.quote_ceil(order.price, remaining)),
+            Side::Sell => (entry.spec.base, Some(entry.scale.base(remaining))),
+        };
+        *frozen.entry(asset).or_default() += amount.expect("was counted");
+    }
+    for (asset, (_, held)) in balances {
+        let expected = frozen.remove(&asset).unwrap_or(0);
+        assert_eq!(held, expected, "frozen of user {user}, asset {asset}");
+    }
+    assert!(frozen.values().all(|&units| units == 0), "user {user}: {frozen:?}");
+}
+
+fn audit_book(engines: &Engines<'_>, symbol: SymbolId, mut open: Vec<OrderView>) {
+    let mut resting: Vec<RestingOrder> =
+        Side::ALL.iter().flat_map(|&side| engines.book(symbol, side)).collect();
+    resting.sort_by_key(|order| order.id);
+    open.sort_by_key(|order| order.order);
+    let of_homes: Vec<RestingOrder> = open
+        .iter()
+        .map(|order| RestingOrder {
+            id: order.order,
+            user: order.user,
+            side: order.side,
+            price: order.price,
+            remaining: Lots(order.qty.0 - order.filled.0),
+        })
+        .collect();
+    assert_eq!(resting, of_homes, "the book of symbol {symbol} and the homes' open orders");
+}

@@ -1,0 +1,137 @@
+//! The oracle: the same journals through an exchange written a second time, as plainly as possible.
+//!
+//! Each shard's journal is replayed by a [`NaiveShard`]: books are lists, a balance is a sum, what is
+//! frozen is counted anew from the open orders whenever somebody asks. It shares with the engine only
+//! the types and the rule that messages are numbered. Everything must be equal then: what each shard
+//! told each other one, every order, trade, book and balance, to the last field.
+
+mod arithmetic;
+mod books;
+mod home;
+mod shard;
+
+use std::collections::BTreeMap;
+
+use engine::{AssetProof, AssetTotals, Message, OrderView};
+use journal::Entry;
+use money::{AssetId, OrderId, ShardId, Side, SymbolId, UserId};
+
+use crate::clients::Clients;
+use crate::view::Engines;
+use shard::NaiveShard;
+
+/// Panics unless the shards, at rest, are what the oracle makes of their journals.
+pub(crate) fn check_against_oracle(
+    clients: &Clients,
+    engines: &Engines<'_>,
+    journals: &[Vec<Entry>],
+) {
+    let placement = engines.placement;
+    let mut shards: Vec<NaiveShard> = Vec::new();
+    for (here, journal) in placement.all().zip(journals) {
+        let mut shard = NaiveShard::new(here, placement);
+        for entry in journal {
+            shard.step(entry.time_ms, &entry.input);
+        }
+        shards.push(shard);
+    }
+    compare_messages(&shards);
+    for shard in &shards {
+        compare_registry(shard, engines);
+        for &user in &shard.users {
+            compare_user(shard, user, engines);
+        }
+        for (&symbol, book) in &shard.books {
+            assert_eq!(engines.tape(symbol), book.tape, "tape of symbol {symbol}");
+            for &side in Side::ALL {
+                let (real, naive) = (engines.book(symbol, side), book.orders(side));
+                assert_eq!(real, naive, "book of symbol {symbol}, {side}");
+            }
+        }
+    }
+    compare_proof(&shards, &clients.proof);
+    let known = |user: &UserId| shards.iter().any(|shard| shard.users.contains(user));
+    let there = |user: UserId| engines.balances(user).is_some();
+    for trader in &clients.traders {
+        assert_eq!(known(&trader.user), there(trader.user), "user {}", trader.user);
+    }
+}
+
+/// What one shard told another, and what that one heard, are the same.
+fn compare_messages(shards: &[NaiveShard]) {
+    for sender in shards {
+        for receiver in shards.iter().filter(|receiver| receiver.here != sender.here) {
+            let (from, to) = (sender.here, receiver.here);
+            let told: &[Message] = &sender.told[to.0 as usize];
+            let heard: &[Message] = &receiver.heard[from.0 as usize];
+            for (index, (told, heard)) in told.iter().zip(heard).enumerate() {
+                assert_eq!(told, heard, "message {index} from shard {from} to shard {to}");
+            }
+            assert_eq!(told.len(), heard.len(), "messages from shard {from} to shard {to}");
+        }
+    }
+}
+
+/// The engines' own sums over all shards, against sums of what the oracle knows.
+fn compare_proof(shards: &[NaiveShard], proof: &[AssetProof]) {
+    assert!(!proof.is_empty(), "a proof was answered");
+    for AssetProof { asset, totals } in proof {
+        let mut naive = AssetTotals::default();
+        for shard in shards {
+            let house = shard.house.get(asset).copied().unwrap_or_default();
+            naive.deposits += house.deposits;
+            naive.withdrawals += house.withdrawals;
+            naive.fees += house.fees;
+            for &user in &shard.users {
+                let frozen = shard.frozen(user, *asset);
+                naive.frozen += frozen;
+                naive.avail += shard.total(user, *asset) - frozen;
+            }
+        }
+        assert_eq!(*totals, naive, "sums of asset {asset}");
+    }
+}
+
+fn compare_registry(shard: &NaiveShard, engines: &Engines<'_>) {
+    let ShardId(here) = shard.here;
+    let registry = engines.engines[usize::from(here)].registry();
+    assert_eq!(registry.assets(), shard.assets, "assets on shard {here}");
+    assert_eq!(registry.symbols().len(), shard.symbols.len(), "symbols on shard {here}");
+    for (real, naive) in registry.symbols().iter().zip(&shard.symbols) {
+        assert_eq!(real.spec, naive.spec, "on shard {here}");
+        assert_eq!(real.reference, naive.reference, "reference on shard {here}");
+    }
+}
+
+fn compare_user(shard: &NaiveShard, user: UserId, engines: &Engines<'_>) {
+    let real = engines.balances(user).unwrap_or_else(|| panic!("user {user} is not there"));
+    for asset in (0..shard.assets.len() as u32).map(AssetId) {
+        let frozen = shard.frozen(user, asset);
+        let naive = (shard.total(user, asset) - frozen, frozen);
+        let real = real.get(&asset).copied().unwrap_or_default();
+        assert_eq!(real, naive, "user {user}, asset {asset}");
+    }
+    let naive: BTreeMap<OrderId, OrderView> = shard
+        .orders
+        .values()
+        .filter(|order| order.view.user == user)
+        .map(|order| (order.view.order, order.shown()))
+        .collect();
+    let real = engines.orders(user);
+    for (order, view) in &real {
+        assert_eq!(Some(view), naive.get(order), "order {order} of user {user}");
+    }
+    assert_eq!(real.len(), naive.len(), "orders of user {user}");
+    let real = engines.trades(user, shard.symbols.len() as u32);
+    for symbol in (0..shard.symbols.len() as u32).map(SymbolId) {
+        let naive: Vec<_> = shard
+            .trades
+            .iter()
+            .rev()
+            .filter(|(of, trade)| *of == user && trade.symbol == symbol)
+            .map(|(_, trade)| *trade)
+            .collect();
+        let real = real.get(&symbol).cloned().unwrap_or_default();
+        assert_eq!(real, naive, "trades of user {user} in symbol {symbol}");
+    }
+}
