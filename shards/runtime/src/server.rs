@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use engine::{Command, Refusal, Reply};
@@ -121,10 +121,15 @@ pub fn run(
         executors.push(executor.map_err(|error| RunError::Recovery(error.to_string()))?);
     }
     let shards = placement.shards() as u16;
-    await_reports(&told, shards, |report| matches!(report, Report::Recovered))?;
+    let drain = &shared.drain;
+    if !await_reports(&told, shards, drain, |report| matches!(report, Report::Recovered))? {
+        return Ok(());
+    }
     let recovery = since.elapsed();
     shared.recovered.give();
-    await_reports(&told, shards, |report| matches!(report, Report::Listening))?;
+    if !await_reports(&told, shards, drain, |report| matches!(report, Report::Listening))? {
+        return Ok(());
+    }
     let recovered_records = shared.replayed.load(Ordering::Relaxed);
     on_ready(&Ready { address, shards, recovered_records, recovery });
     for executor in executors {
@@ -133,19 +138,27 @@ pub fn run(
     Ok(())
 }
 
+/// Waits for every shard. `false` when the node is to end before it has begun: nothing has been
+/// answered yet, so the process may simply go.
 fn await_reports(
     told: &Receiver<Report>,
     shards: u16,
+    drain: &Drain,
     expected: impl Fn(&Report) -> bool,
-) -> Result<(), RunError> {
-    for _ in 0..shards {
-        match told.recv() {
-            Ok(report) if expected(&report) => {}
+) -> Result<bool, RunError> {
+    let mut missing = shards;
+    while missing > 0 {
+        match told.recv_timeout(DRAIN_POLL) {
+            Ok(report) if expected(&report) => missing -= 1,
             Ok(Report::Failed(text)) => return Err(RunError::Recovery(text)),
-            Ok(_) | Err(_) => return Err(RunError::Recovery("a shard has ended".to_owned())),
+            Err(RecvTimeoutError::Timeout) if !drain.is_given() => {}
+            Err(RecvTimeoutError::Timeout) => return Ok(false),
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                return Err(RunError::Recovery("a shard has ended".to_owned()));
+            }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Makes what every executor needs, and the address that they listen on.
