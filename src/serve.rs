@@ -1,5 +1,7 @@
 //! `ringbook serve`: the exchange.
 
+use std::io::IsTerminal;
+
 use anyhow::Result;
 use runtime::Ready;
 use tracing_subscriber::EnvFilter;
@@ -20,7 +22,10 @@ pub fn serve(config: ServeConfig) -> Result<()> {
 
 /// Logs go to stderr: stdout is for what was asked for.
 pub fn start_logging(format: LogFormat, filter: EnvFilter) {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

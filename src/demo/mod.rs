@@ -13,7 +13,8 @@ use std::future::poll_fn;
 use std::io::IsTerminal;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -83,7 +84,9 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
     });
     // Room for one: a view that is not drawn in time is not worth drawing.
     let (sender, receiver) = sync_channel(1);
-    let screen = std::thread::spawn(move || show(&receiver, is_terminal));
+    let has_ended: Arc<AtomicBool> = Arc::default();
+    let ends = has_ended.clone();
+    let screen = std::thread::spawn(move || show(&receiver, &ends, is_terminal));
     let (results, result) = sync_channel(1);
     let driver: runtime::Driver = Box::new(move |client| {
         Box::pin(async move {
@@ -95,18 +98,25 @@ pub fn run(arguments: DemoArguments) -> Result<()> {
             let _ = results.send(outcome);
         })
     });
-    runtime::run(config, on_ready, Some(driver))?;
+    let ended = runtime::run(config, on_ready, Some(driver));
+    has_ended.store(true, Ordering::Relaxed);
+    ended?;
     screen.join().map_err(|_| anyhow!("the summary could not be drawn"))?;
     // Nothing comes from traders that were stopped by a signal.
     result.try_recv().unwrap_or(Ok(()))
 }
 
-fn show(views: &Receiver<View>, is_terminal: bool) {
+/// Draws until there is an end: the traders of a stopped node let go of nothing.
+fn show(views: &Receiver<View>, has_ended: &AtomicBool, is_terminal: bool) {
     if is_terminal {
         terminal::say("\x1b[2J");
     }
-    while let Ok(view) = views.recv() {
-        draw(&view, is_terminal);
+    while !has_ended.load(Ordering::Relaxed) {
+        match views.recv_timeout(REDRAW) {
+            Ok(view) => draw(&view, is_terminal),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub struct Counts {
 pub type OrderIndexes = HashMap<OrderId, OrderIndex, FixedState>;
 
 /// What came of a flow.
+#[derive(Debug)]
 pub struct Outcome {
     /// Every trade of the symbol.
     pub trades: Vec<Trade>,

@@ -5,6 +5,8 @@
 
 mod connection;
 mod driver;
+#[cfg(test)]
+mod driver_tests;
 mod http;
 mod in_process;
 mod report;

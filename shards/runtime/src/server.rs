@@ -86,7 +86,7 @@ enum Report {
 
 /// Runs a node until `SIGTERM` or `SIGINT`, or until the driver returns. Blocks.
 pub fn run(
-    config: NodeConfig,
+    mut config: NodeConfig,
     on_ready: Box<dyn FnOnce(&Ready) + Send>,
     driver: Option<Driver>,
 ) -> Result<(), RunError> {
@@ -96,6 +96,11 @@ pub fn run(
     let directory = config.data.clone();
     std::fs::create_dir_all(&directory)
         .map_err(|source| RunError::Directory { directory: directory.clone(), source })?;
+    // glommio opens directories by their absolute paths only.
+    let directory = directory
+        .canonicalize()
+        .map_err(|source| RunError::Directory { directory: directory.clone(), source })?;
+    config.data = directory.clone();
     let _lock = DirectoryLock::acquire(&directory)?;
     let placement = ShardPlacement::decide(config.cores.clone(), config.shards.map(usize::from))?;
     let most = 1 << SHARD_BITS;

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use engine::{
-    Command, Effects, Engine, EngineConfig, EngineStatus, Event, Input, Origin, PeerBatch, Query,
-    Refusal, Reply, SequenceGap, Step,
+    AssetTotals, Command, Effects, Engine, EngineConfig, EngineStatus, Event, Input, Message,
+    Origin, PeerBatch, Query, Refusal, Reply, SequenceGap, Step,
 };
 use journal::{
     AppendError, Batch, Disk, Durable, Gate, Journal, JournalConfig, JournalError, Lsn,
-    MAX_PEER_MESSAGES, RecoverError, Recovered, Recovery, Written,
+    MAX_PEER_MESSAGES, MAX_RECORD_BYTES, RecoverError, Recovered, Recovery, Written,
 };
 use money::ShardId;
 
@@ -16,6 +16,12 @@ use money::ShardId;
 /// else to say. What the peer keeps meanwhile is bounded by this and by what it sends in a round
 /// trip.
 pub const CONFIRM_EVERY_MESSAGES: u64 = 1_024;
+
+/// Most bytes that a message takes in a record without its list; 190 is the longest that a test of
+/// the journal's encoding found.
+const MESSAGE_BYTES: usize = 256;
+/// What a record takes beside its messages, generously.
+const RECORD_HEADER_BYTES: usize = 1_024;
 
 /// What a gateway asks of a shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -306,7 +312,9 @@ impl<D: Disk> Shard<D> {
         }
         while exchange.sent < exchange.releasable {
             let (first, last) = (exchange.sent + 1, exchange.releasable);
-            let batch = self.engine.outgoing(to, first, last, MAX_PEER_MESSAGES, exchange.applied);
+            let mut batch =
+                self.engine.outgoing(to, first, last, MAX_PEER_MESSAGES, exchange.applied);
+            cut_to_record(&mut batch);
             exchange.sent = batch.last_sequence();
             exchange.told = exchange.applied;
             out.push(Output::Send(to, batch));
@@ -354,6 +362,24 @@ impl<D: Disk> Shard<D> {
     pub fn is_settled(&self) -> bool {
         self.gate.is_empty() && self.journal.is_settled()
     }
+}
+
+/// Takes off the end of a batch what the receiver's record might have no room for: it would have to
+/// stop, and again after every restart. Only messages that hold a list of their own are long.
+fn cut_to_record(batch: &mut PeerBatch) {
+    let mut left = MAX_RECORD_BYTES - RECORD_HEADER_BYTES;
+    let fitting = batch.messages.iter().take_while(|message| {
+        let list = match message {
+            Message::CutReport { totals, .. } => totals.len() * size_of::<AssetTotals>(),
+            _ => 0,
+        };
+        let fits = MESSAGE_BYTES + list <= left;
+        left = left.saturating_sub(MESSAGE_BYTES + list);
+        fits
+    });
+    // The first one goes in any case: alone it fits, or nothing can be done here.
+    let count = fitting.count().max(1);
+    batch.messages.truncate(count);
 }
 
 fn confirmation(engine: &Engine, exchange: &mut Exchange) -> PeerBatch {

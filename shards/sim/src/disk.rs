@@ -109,6 +109,8 @@ pub(crate) struct State {
     pub faults: DiskFaults,
     /// An error was injected since the last crash.
     pub failed: bool,
+    /// A crash met something unsynced since the last recovery.
+    pub disturbed: bool,
     mutation: Option<Mutation>,
     random: Random,
     pub totals: Totals,
@@ -151,6 +153,7 @@ impl SimDisk {
                 instant: false,
                 faults: DiskFaults::default(),
                 failed: false,
+                disturbed: false,
                 mutation,
                 random,
                 totals: Totals::default(),
@@ -242,12 +245,19 @@ impl SimDisk {
         self.state.borrow().failed
     }
 
+    /// Whether a crash met something unsynced; asked once per recovery.
+    pub fn take_disturbed(&self) -> bool {
+        std::mem::take(&mut self.state.borrow_mut().disturbed)
+    }
+
     /// Ends whatever was under way. Everyone who held a file of this disk is gone by now.
     pub fn crash(&self, kind: CrashKind, random: &mut Random) {
+        let unsynced = self.has_unsynced();
         let mut state = self.state.borrow_mut();
         state.waiting.clear();
         state.allowed = None;
         state.failed = false;
+        state.disturbed |= unsynced;
         let mut fates = Fates::new(random);
         fates.decide(&mut state, kind);
     }
@@ -352,6 +362,7 @@ impl State {
         let content = self.files.get_mut(&file).expect("is open");
         if failed {
             self.totals.sync_errors += 1;
+            self.disturbed = true;
             Fates::new(&mut self.random).settle_failed_sync(content);
             return match self.mutation {
                 Some(Mutation::IgnoredSyncError) => Ok(()),

@@ -316,6 +316,8 @@ impl World {
         self.totals.recoveries += 1;
         self.totals.torn_tails += u64::from(report.cut.is_some());
         self.totals.unfinished += report.unfinished;
+        let disturbed = self.disks[at].take_disturbed();
+        assert!(report.cut.is_none() || disturbed, "shard {at}: nothing was torn: {report:?}");
         let last = report.last.0;
         let promised = self.promised[at];
         assert!(last >= promised, "shard {at}: record {promised} was durable, {last} is the last");
