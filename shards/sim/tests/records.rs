@@ -60,7 +60,7 @@ fn many_proofs_of_many_assets_fit_the_records() {
     let name = format!("ringbook-records-{}", std::process::id());
     let directory = Directory(std::env::temp_dir().join(name));
     let mut shards = [open(&directory.0, 0), open(&directory.0, 1)];
-    let mut command = |shards: &mut [Shard<StdDisk>; 2], at: usize, command| {
+    let command = |shards: &mut [Shard<StdDisk>; 2], at: usize, command| {
         shards[at].command(0, command, None).expect("there is room");
     };
     for number in 0..ASSETS {
