@@ -53,10 +53,12 @@ impl Clients {
             Intent::Script => self.on_script(reply),
             Intent::Patch(symbol, number) => self.on_patch(symbol, number, reply),
             Intent::Prove => self.on_proof(reply),
-            Intent::CancelAll(covered) => {
+            Intent::CancelAll(covered, spare_halted) => {
                 if let Reply::CanceledAll { more: false, .. } = reply {
                     for (trader, index) in covered {
-                        self.traders[trader].orders[index].cancel_promised = true;
+                        let known = &mut self.traders[trader].orders[index];
+                        let spared = spare_halted && self.halted.contains(&known.place.symbol);
+                        known.cancel_promised |= !spared;
                     }
                 }
             }

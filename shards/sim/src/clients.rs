@@ -30,8 +30,9 @@ pub(crate) enum Intent {
     Script,
     Patch(SymbolId, u64),
     Prove,
-    /// With the orders that it must end: trader and order.
-    CancelAll(Vec<(usize, usize)>),
+    /// With the orders that it must end (trader and order), and whether it leaves those alone whose
+    /// symbol is halted by then.
+    CancelAll(Vec<(usize, usize)>, bool),
     Tape(SymbolId, u64),
     Depth(SymbolId, u64),
     /// Whatever the answer is.
@@ -348,15 +349,18 @@ impl Clients {
             20..=22 => (Intent::Other, Command::FreezeUser { user, frozen: random.chance(25) }),
             23..=26 => {
                 let symbol = random.chance(50).then_some(symbol);
-                let covered = self.covered(|of| of == user, symbol, true);
-                (Intent::CancelAll(covered), Command::CancelUser { user, symbol })
+                let covered = self.covered(|of| of == user, symbol);
+                (Intent::CancelAll(covered, true), Command::CancelUser { user, symbol })
             }
             27..=28 => {
                 let symbol = random.chance(50).then_some(symbol);
                 let placement = self.placement;
                 let at_home = |of| placement.home_of(of) == some_shard;
-                let covered = self.covered(at_home, symbol, false);
-                (Intent::CancelAll(covered), Command::CancelShard { shard: some_shard, symbol })
+                let covered = self.covered(at_home, symbol);
+                (
+                    Intent::CancelAll(covered, false),
+                    Command::CancelShard { shard: some_shard, symbol },
+                )
             }
             _ => {
                 let name = random.chance(50).then(|| "somebody".to_owned());
@@ -371,15 +375,13 @@ impl Clients {
         &self,
         of: impl Fn(UserId) -> bool,
         symbol: Option<SymbolId>,
-        spare_halted: bool,
     ) -> Vec<(usize, usize)> {
         let mut covered = Vec::new();
         for (at, trader) in self.traders.iter().enumerate().filter(|(_, one)| of(one.user)) {
             for (index, known) in trader.orders.iter().enumerate() {
                 let place = &known.place;
                 let meant = symbol.is_none_or(|symbol| symbol == place.symbol);
-                let spared = spare_halted && self.halted.contains(&place.symbol);
-                if known.accepted.is_some() && known.ended.is_none() && meant && !spared {
+                if known.accepted.is_some() && known.ended.is_none() && meant {
                     covered.push((at, index));
                 }
             }
