@@ -262,7 +262,7 @@ fn describe_message(message: &Message) -> Fields {
         }
         Message::Defined { ticket } => about("defined", *ticket),
         Message::Marker { ticket } => about("marker", *ticket),
-        Message::CutReport { ticket, totals } => {
+        Message::CutReport { ticket, first, totals, is_last } => {
             let totals = totals.iter().map(|totals| {
                 Fields::default()
                     .units("deposits", totals.deposits)
@@ -273,7 +273,8 @@ fn describe_message(message: &Message) -> Fields {
                     .text("in_flight", totals.in_flight)
             });
             let totals = totals.collect();
-            let mut fields = about("cut_report", *ticket);
+            let fields = about("cut_report", *ticket).number("first_asset", first.0);
+            let mut fields = fields.text("is_last", is_last);
             fields.push("totals", Field::List(totals));
             fields
         }

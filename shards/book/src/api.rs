@@ -144,6 +144,20 @@ pub struct RestingOrder {
     pub remaining: Lots,
 }
 
+/// Why an order from an image fits in no book with those restored before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// It has no quantity.
+    #[error("resting order {0} has no quantity")]
+    Empty(OrderId),
+    /// Its id rests already.
+    #[error("resting order {0} is there twice")]
+    Twice(OrderId),
+    /// It would trade.
+    #[error("resting order {0} crosses the other side")]
+    Crossed(OrderId),
+}
+
 /// The order book of one symbol.
 pub trait Book {
     /// Brings an order in: matches, then rests, expires or rejects what is left. Appends what

@@ -9,6 +9,6 @@ mod api;
 mod fast;
 mod naive;
 
-pub use api::{Book, Event, Level, Moved, Outcome, Reduced, RestingOrder, Taker};
+pub use api::{Book, Event, Level, Moved, Outcome, Reduced, RestingOrder, RestoreError, Taker};
 pub use fast::FastBook;
 pub use naive::NaiveBook;

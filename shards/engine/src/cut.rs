@@ -13,7 +13,7 @@ use crate::changing::Applied;
 use crate::command::REGISTRAR;
 use crate::effect::Effects;
 use crate::engine::{Engine, Step};
-use crate::message::{AssetTotals, Fill, Message, Ticket};
+use crate::message::{AssetTotals, Fill, MAX_REPORTED_ASSETS, Message, Ticket};
 use crate::reply::{AssetProof, Origin, Refusal, Reply};
 
 /// Proofs under way at the same time.
@@ -21,24 +21,25 @@ pub const MAX_CUTS: usize = 16;
 
 /// This shard's part of a cut that is not complete yet.
 #[derive(Debug)]
-struct Cut {
-    totals: Vec<AssetTotals>,
+pub(crate) struct Cut {
+    pub totals: Vec<AssetTotals>,
     /// By shard: its marker is still to come.
-    waiting: Vec<bool>,
+    pub waiting: Vec<bool>,
 }
 
 /// The registrar's collection of reports.
 #[derive(Debug)]
-struct Collection {
-    origin: Option<Origin>,
-    totals: Vec<AssetTotals>,
-    missing: u16,
+pub(crate) struct Collection {
+    pub origin: Option<Origin>,
+    pub totals: Vec<AssetTotals>,
+    /// Shards that have not reported all.
+    pub missing: u16,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Cuts {
-    open: BTreeMap<Ticket, Cut>,
-    collections: BTreeMap<Ticket, Collection>,
+    pub open: BTreeMap<Ticket, Cut>,
+    pub collections: BTreeMap<Ticket, Collection>,
 }
 
 impl Engine {
@@ -84,19 +85,33 @@ impl Engine {
             return;
         }
         let cut = self.cuts.open.remove(&ticket).expect("is open");
-        self.deliver(REGISTRAR, Message::CutReport { ticket, totals: cut.totals }, out);
+        let mut first = 0;
+        loop {
+            let end = cut.totals.len().min(first + MAX_REPORTED_ASSETS);
+            let (totals, is_last) = (cut.totals[first..end].to_vec(), end == cut.totals.len());
+            let first_asset = AssetId(first as u32);
+            let report = Message::CutReport { ticket, first: first_asset, totals, is_last };
+            self.deliver(REGISTRAR, report, out);
+            if is_last {
+                return;
+            }
+            first = end;
+        }
     }
 
     pub(crate) fn on_cut_report(
         &mut self,
         ticket: Ticket,
-        totals: Vec<AssetTotals>,
+        first: AssetId,
+        totals: &[AssetTotals],
+        is_last: bool,
         out: &mut Effects,
     ) {
         let Some(collection) = self.cuts.collections.get_mut(&ticket) else { return };
-        let longer = collection.totals.len().max(totals.len());
+        let first = first.0 as usize;
+        let longer = collection.totals.len().max(first + totals.len());
         collection.totals.resize(longer, AssetTotals::default());
-        for (sum, part) in collection.totals.iter_mut().zip(&totals) {
+        for (sum, part) in collection.totals[first..].iter_mut().zip(totals) {
             sum.deposits += part.deposits;
             sum.withdrawals += part.withdrawals;
             sum.avail += part.avail;
@@ -104,7 +119,7 @@ impl Engine {
             sum.fees += part.fees;
             sum.in_flight += part.in_flight;
         }
-        collection.missing -= 1;
+        collection.missing -= u16::from(is_last);
         if collection.missing > 0 {
             return;
         }

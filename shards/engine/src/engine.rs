@@ -286,7 +286,9 @@ impl Engine {
             }
             Message::Defined { ticket } => self.on_defined(ticket, out),
             Message::Marker { ticket } => self.on_marker(source, ticket, out),
-            Message::CutReport { ticket, totals } => self.on_cut_report(ticket, totals, out),
+            Message::CutReport { ticket, first, totals, is_last } => {
+                self.on_cut_report(ticket, first, &totals, is_last, out);
+            }
         }
     }
 

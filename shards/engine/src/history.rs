@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ledger::Account;
 use money::{Lots, OrderId, Price, Role, Side, SymbolId, TradeId, Units};
 
+use crate::image::TradeImage;
 use crate::message::Fill;
 use crate::registry::Registry;
 use crate::reply::{TapeEntry, TradeView};
@@ -90,6 +91,70 @@ impl TradeHistory {
         link
     }
 
+    /// The link of the oldest entry, or of the next one when there is none.
+    pub fn first(&self) -> Link {
+        self.first
+    }
+
+    /// The link of a user's last trade; 0 is none.
+    pub fn last_of(&self, account: Account) -> Link {
+        self.last_of_account.get(account.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// All entries, oldest first, as they stand in an image.
+    pub fn image(&self) -> impl Iterator<Item = TradeImage> {
+        self.entries.iter().map(|entry| TradeImage {
+            fee: entry.fee,
+            trade: entry.trade,
+            order: entry.order,
+            price: entry.price,
+            qty: entry.qty,
+            at_ms: entry.at_ms,
+            symbol: entry.symbol,
+            before_of_account: entry.before_of_account,
+            before_of_order: entry.before_of_order,
+            side: entry.side,
+            role: entry.role,
+        })
+    }
+
+    /// Begins a history whose oldest entry has this link.
+    pub fn restored(first: Link) -> TradeHistory {
+        TradeHistory { first, ..TradeHistory::default() }
+    }
+
+    /// Adds an entry from an image. `false` when there are too many, or it reaches back before the
+    /// first one that ever was.
+    pub fn restore(&mut self, image: &TradeImage) -> bool {
+        let link = self.first + self.entries.len() as u64;
+        let reaches = |distance: u32| u64::from(distance) < link;
+        if !reaches(image.before_of_account)
+            || !reaches(image.before_of_order)
+            || self.entries.len() as u64 >= TRADE_HISTORY_ENTRIES
+        {
+            return false;
+        }
+        self.entries.push_back(Entry {
+            fee: image.fee,
+            trade: image.trade,
+            order: image.order,
+            price: image.price,
+            qty: image.qty,
+            at_ms: image.at_ms,
+            symbol: image.symbol,
+            before_of_account: image.before_of_account,
+            before_of_order: image.before_of_order,
+            side: image.side,
+            role: image.role,
+        });
+        true
+    }
+
+    /// Names the last trade of the next account, from an image.
+    pub fn restore_account(&mut self, last: Link) {
+        self.last_of_account.push(last);
+    }
+
     fn get(&self, link: Link) -> Option<&Entry> {
         self.entries.get(usize::try_from(link.checked_sub(self.first)?).ok()?)
     }
@@ -111,8 +176,8 @@ impl TradeHistory {
         account: Account,
         registry: &Registry,
     ) -> impl Iterator<Item = TradeView> {
-        let newest = self.last_of_account.get(account.0 as usize).copied().unwrap_or(0);
-        self.chain(newest, |entry| entry.before_of_account).map(|entry| entry.view(registry))
+        self.chain(self.last_of(account), |entry| entry.before_of_account)
+            .map(|entry| entry.view(registry))
     }
 
     /// The trades of the order that keeps `last`, oldest first.
@@ -155,6 +220,11 @@ impl Tape {
             self.entries.pop_front();
         }
         self.entries.push_back(entry);
+    }
+
+    /// All of it, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = &TapeEntry> {
+        self.entries.iter()
     }
 
     /// Newest first.

@@ -14,6 +14,7 @@ mod cut;
 mod effect;
 mod engine;
 mod history;
+mod image;
 mod market;
 mod message;
 mod orders;
@@ -34,7 +35,14 @@ pub use cut::MAX_CUTS;
 pub use effect::{Effects, Event};
 pub use engine::{Engine, EngineConfig, Step};
 pub use history::{TAPE_ENTRIES, TRADE_HISTORY_ENTRIES};
-pub use message::{Answer, AssetTotals, Fill, Message, PeerBatch, Submit, Ticket};
+pub use image::{
+    Counters, CutImage, CutMissing, HouseImage, ImageError, MAX_PIECE_ITEMS, MarketImage, Moved,
+    OrderImage, PaymentImage, PeerImage, PersonImage, Piece, QuestionImage, QuestionKind,
+    ReshardError, Resharded, RestingImage, Restore, SymbolImage, TradeImage, reshard,
+};
+pub use message::{
+    Answer, AssetTotals, Fill, MAX_REPORTED_ASSETS, Message, PeerBatch, Submit, Ticket,
+};
 pub use orders::ENDED_ORDERS;
 pub use peers::SequenceGap;
 pub use query::{MAX_ROWS, OrderFilter, Query};

@@ -133,6 +133,10 @@ impl Answer {
     }
 }
 
+/// Most assets in one [`Message::CutReport`], so that it fits a journal record whatever the number of
+/// assets.
+pub const MAX_REPORTED_ASSETS: usize = 1_000;
+
 /// What one shard owns of one asset at a cut.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct AssetTotals {
@@ -265,11 +269,15 @@ pub enum Message {
         /// The registrar's question.
         ticket: Ticket,
     },
-    /// Everyone → registrar: what I own at the cut, by asset id.
+    /// Everyone → registrar: a part of what I own at the cut.
     CutReport {
         /// The registrar's question.
         ticket: Ticket,
-        /// By asset id.
+        /// The asset of the first of `totals`.
+        first: AssetId,
+        /// By asset id, at most [`MAX_REPORTED_ASSETS`].
         totals: Vec<AssetTotals>,
+        /// Whether this is all.
+        is_last: bool,
     },
 }

@@ -10,6 +10,7 @@ use money::{
 };
 
 use crate::history::Link;
+use crate::image::OrderImage;
 use crate::message::Ticket;
 use crate::reply::OrderView;
 
@@ -102,6 +103,63 @@ impl Order {
     #[inline]
     pub fn moving_to(&self) -> Option<Price> {
         (self.moving_to.0 > 0).then_some(self.moving_to)
+    }
+
+    /// Itself, as it stands in an image.
+    pub fn image(&self) -> OrderImage {
+        // An ended order holds nothing, whatever was left to it.
+        let hold = self.status.is_open().then(|| self.hold.image());
+        OrderImage {
+            id: self.id,
+            cid: self.cid,
+            user: self.user,
+            symbol: self.symbol,
+            side: self.side,
+            kind: self.kind,
+            time_in_force: self.time_in_force,
+            status: self.status,
+            matched: self.matched,
+            price: self.price,
+            qty: self.qty,
+            quote_qty: self.quote_qty,
+            filled: self.filled,
+            filled_quote: self.filled_quote,
+            created_at_ms: self.created_at_ms,
+            updated_at_ms: self.updated_at_ms,
+            ticket: self.ticket,
+            moving_to: self.moving_to,
+            last_trade: self.last_trade,
+            hold_price: hold.map_or(Price(0), |hold| hold.price),
+            hold_remaining: hold.map_or(Lots(0), |hold| hold.qty),
+            hold_budget: hold.and_then(|hold| hold.budget),
+        }
+    }
+
+    /// The order of an image, with its hold.
+    pub fn restored(image: &OrderImage, account: Account, hold: Hold) -> Order {
+        Order {
+            hold,
+            filled_quote: image.filled_quote,
+            id: image.id,
+            qty: image.qty,
+            filled: image.filled,
+            updated_at_ms: image.updated_at_ms,
+            last_trade: image.last_trade,
+            moving_to: image.moving_to,
+            user: image.user,
+            account,
+            symbol: image.symbol,
+            status: image.status,
+            matched: image.matched,
+            side: image.side,
+            kind: image.kind,
+            time_in_force: image.time_in_force,
+            cid: image.cid,
+            price: image.price,
+            created_at_ms: image.created_at_ms,
+            ticket: image.ticket,
+            quote_qty: image.quote_qty,
+        }
     }
 
     pub fn set_moving_to(&mut self, price: Option<Price>) {
@@ -232,9 +290,47 @@ impl Orders {
         &mut self.slots[slot as usize]
     }
 
+    /// The open orders, oldest first. Looks at every slot and sorts: not for the hot path.
+    pub fn open_by_age(&self) -> Vec<&Order> {
+        // A free slot keeps an order that has ended.
+        let mut open: Vec<&Order> =
+            self.slots.iter().filter(|order| order.status.is_open()).collect();
+        open.sort_unstable_by_key(|order| order.id);
+        open
+    }
+
+    /// The ended orders that are remembered, in the order they ended.
+    pub fn ended(&self) -> impl ExactSizeIterator<Item = &Order> {
+        self.ended.iter().map(|ended| self.get(ended.slot))
+    }
+
+    /// Adds an order from an image behind those of its list. `false` when its id or `cid` is known.
+    pub fn restore(&mut self, order: Order) -> bool {
+        let cid_is_known = |cid: &Cid| self.find_cid(order.account, cid).is_some();
+        if self.by_id.contains_key(&order.id) || order.cid.as_ref().is_some_and(cid_is_known) {
+            return false;
+        }
+        if order.status.is_open() {
+            self.add(order);
+            return true;
+        }
+        // As if it had been open and ended now.
+        let (status, at_ms) = (order.status, order.updated_at_ms);
+        let slot = self.add(Order { status: OrderStatus::New, ..order });
+        self.end(slot, status, at_ms);
+        true
+    }
+
+    /// Makes room for so many orders more.
+    pub fn reserve(&mut self, orders: usize) {
+        self.slots.reserve(orders);
+        self.neighbours.reserve(orders);
+        self.by_id.reserve(orders);
+    }
+
     /// Adds an open order. Its `cid` must be new to the user.
     pub fn insert(&mut self, new: NewOrder) -> OrderSlot {
-        let order = Order {
+        self.add(Order {
             id: new.id,
             cid: new.cid,
             user: new.user,
@@ -256,7 +352,12 @@ impl Orders {
             matched: false,
             moving_to: Price(0),
             last_trade: 0,
-        };
+        })
+    }
+
+    #[inline]
+    fn add(&mut self, order: Order) -> OrderSlot {
+        let (id, cid, account) = (order.id, order.cid, order.account);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = order;
@@ -268,9 +369,9 @@ impl Orders {
                 (self.slots.len() - 1) as OrderSlot
             }
         };
-        self.by_id.insert(new.id, slot);
-        if let Some(cid) = new.cid {
-            let hash = self.cid_hash(new.account, &cid);
+        self.by_id.insert(id, slot);
+        if let Some(cid) = cid {
+            let hash = self.cid_hash(account, &cid);
             let entry = CidEntry { slot, hash };
             let rehash = |entry: &CidEntry| CidEntry::spread(entry.hash);
             self.by_cid.insert_unique(CidEntry::spread(hash), entry, rehash);

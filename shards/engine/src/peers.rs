@@ -140,6 +140,22 @@ impl Peers {
         (first, peer.kept.iter().skip(skip).take(wanted).cloned().collect())
     }
 
+    /// The number of the first message kept for a peer, or of the next one, and what is kept.
+    pub fn kept(&self, to: ShardId) -> (u64, impl Iterator<Item = &Message>) {
+        let peer = &self.peers[to.0 as usize];
+        (peer.first, peer.kept.iter())
+    }
+
+    /// Sets where the exchange with a peer stands, from an image.
+    pub fn restore(&mut self, peer: ShardId, first_kept: u64, applied: u64) {
+        self.peers[peer.0 as usize] = Peer { first: first_kept, applied, ..Peer::default() };
+    }
+
+    /// Adds a message that is kept for a peer, from an image.
+    pub fn restore_kept(&mut self, to: ShardId, message: Message) {
+        self.peers[to.0 as usize].kept.push_back(message);
+    }
+
     /// Messages that peers have not confirmed.
     pub fn unconfirmed(&self) -> u64 {
         self.peers.iter().map(|peer| peer.kept.len() as u64).sum()

@@ -73,6 +73,30 @@ impl PendingQuestions {
         self.open.insert(ticket, pending);
     }
 
+    /// All of them, by ticket. Sorts: not for the hot path.
+    pub fn by_ticket(&self) -> Vec<(Ticket, &Pending)> {
+        money::sorted(&self.open)
+    }
+
+    /// The next ticket.
+    pub fn next_ticket(&self) -> Ticket {
+        self.next
+    }
+
+    /// Sets the next ticket, from an image.
+    pub fn restore_next(&mut self, next: Ticket) {
+        self.next = next;
+    }
+
+    /// Adds a question from an image, that nobody waits for. `false` when it is there already.
+    pub fn restore(&mut self, ticket: Ticket, pending: Pending) -> bool {
+        self.open.insert(ticket, pending).is_none()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Pending> {
         self.open.get_mut(&ticket)
     }

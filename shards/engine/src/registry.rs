@@ -141,6 +141,23 @@ impl Registry {
         entry.spec.rules = patch.apply(entry.spec.rules);
     }
 
+    /// Reference prices that overtook the definition of their symbol.
+    pub(crate) fn early_references(&self) -> impl Iterator<Item = (SymbolId, Price)> {
+        self.early_references.iter().map(|(&symbol, &price)| (symbol, price))
+    }
+
+    /// Adds an asset from an image.
+    pub(crate) fn restore_asset(&mut self, asset: Asset) -> Result<AssetId, Refusal> {
+        self.check_asset(&asset)?;
+        Ok(self.define_asset(asset))
+    }
+
+    /// Adds a symbol from an image.
+    pub(crate) fn restore_symbol(&mut self, symbol: NewSymbol) -> Result<SymbolId, Refusal> {
+        self.check_symbol(&symbol)?;
+        Ok(self.define_symbol(symbol))
+    }
+
     /// Publishes a reference price.
     pub(crate) fn set_reference(&mut self, symbol: SymbolId, price: Price) {
         match self.symbols.get_mut(symbol.0 as usize) {

@@ -5,6 +5,7 @@ use money::{
     AssetError, AssetId, Cid, Lots, OrderId, OrderKind, OrderStatus, Price, Role, RuleBreak, Side,
     SymbolId, SymbolSpecError, SymbolStatus, TimeInForce, TradeId, Units, UserId,
 };
+use rkyv::{Archive, Deserialize, Serialize};
 
 /// Where an answer goes: the shard of the connection and the gateway's own token. Not journaled; a
 /// replay answers nobody.
@@ -158,7 +159,7 @@ pub struct TradeView {
 }
 
 /// A trade as its symbol's shard keeps it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 pub struct TapeEntry {
     /// Which trade.
     pub trade: TradeId,

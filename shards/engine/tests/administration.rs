@@ -7,7 +7,10 @@ mod cluster;
 
 use cluster::world::*;
 use cluster::{Cluster, Disk, Rng, for_seeds};
-use engine::{AssetProof, Command, MAX_CUTS, MAX_ROWS, OrderFilter, Place, Query, Refusal, Reply};
+use engine::{
+    AssetProof, Command, Input, MAX_CUTS, MAX_REPORTED_ASSETS, MAX_ROWS, Message, OrderFilter,
+    Place, Query, Refusal, Reply,
+};
 use money::{
     AssetError, AssetId, Lots, OrderId, OrderStatus, Price, RuleBreak, ShardId, Side, SymbolId,
     SymbolPatch, SymbolRules, SymbolSpecError, TradeId, UserId,
@@ -408,4 +411,34 @@ fn no_answer_holds_more_rows_than_the_bound() {
     let status = Query::Status { shard: ShardId(0) };
     let Reply::Status(status) = cluster.query(status) else { panic!() };
     assert_eq!((status.open_orders, status.resting_orders), (1_010, 1_010));
+}
+
+#[test]
+fn a_proof_of_many_assets_travels_in_parts_that_fit_a_record() {
+    let mut cluster = Cluster::new(2, 1, Disk::Instant);
+    let count = 2 * MAX_REPORTED_ASSETS + 7;
+    for number in 0..count {
+        cluster.call(asset(&format!("A{number}"), 2));
+    }
+    // On shard 1, so that its report is the long one.
+    cluster.call(create_user(UserId(1)));
+    for asset in [0, MAX_REPORTED_ASSETS, count - 1] {
+        cluster.call(deposit(UserId(1), AssetId(asset as u32), 7, &asset.to_string()));
+    }
+    let proof = cluster.prove();
+    assert_eq!(proof.len(), count);
+    assert!(proof.iter().all(AssetProof::is_balanced));
+    let sum: u128 = proof.iter().map(|asset| asset.totals.avail).sum();
+    assert_eq!((sum, proof[count - 1].totals.avail), (21, 7));
+    let lengths: Vec<usize> = cluster.shards[0].inputs().flat_map(reported_assets).collect();
+    assert_eq!(lengths, [MAX_REPORTED_ASSETS, MAX_REPORTED_ASSETS, 7]);
+}
+
+fn reported_assets(input: &Input) -> Vec<usize> {
+    let Input::Peer(batch) = input else { return Vec::new() };
+    let reports = batch.messages.iter().filter_map(|message| match message {
+        Message::CutReport { totals, .. } => Some(totals.len()),
+        _ => None,
+    });
+    reports.collect()
 }

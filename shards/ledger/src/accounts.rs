@@ -10,6 +10,13 @@ pub struct Account(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
 
+impl Slot {
+    /// Dense from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One user's balance of one asset, in units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
@@ -181,6 +188,12 @@ impl Ledger {
         self.people[account.0 as usize].slots.iter().map(|&(_, slot)| self.balance(slot))
     }
 
+    /// A user's balances with their slots, by asset id.
+    pub fn slots_of(&self, account: Account) -> impl Iterator<Item = (Slot, Balance)> + '_ {
+        let slots = self.people[account.0 as usize].slots.iter();
+        slots.map(|&(_, slot)| (slot, self.balance(slot)))
+    }
+
     /// Whether all deposits of the asset, with this one, stay countable.
     pub fn can_deposit(&self, asset: AssetId, amount: Units) -> bool {
         let before = self.house.get(asset.0 as usize).map_or(0, |house| house.deposits);
@@ -279,6 +292,45 @@ impl Ledger {
             totals[at].frozen += balance.frozen;
         }
         totals
+    }
+
+    /// What the house counts of an asset: all ever paid in, all ever paid out, fees. By asset id;
+    /// absent beyond the last one ever used.
+    pub fn house(&self) -> impl Iterator<Item = (AssetId, Totals)> + '_ {
+        self.house.iter().enumerate().map(|(id, house)| {
+            let House { deposits, withdrawals, fees } = *house;
+            (AssetId(id as u32), Totals { deposits, withdrawals, fees, ..Totals::default() })
+        })
+    }
+
+    /// Adds to what the house counts of an asset, from an image: deposits, withdrawals and fees of
+    /// `totals`.
+    ///
+    /// # Errors
+    /// When a sum would not be countable.
+    pub fn restore_house(&mut self, asset: AssetId, totals: Totals) -> Result<(), LedgerError> {
+        let house = self.house_mut(asset);
+        let add = |sum: Units, part: Units| sum.checked_add(part).ok_or(LedgerError::TooLarge);
+        house.deposits = add(house.deposits, totals.deposits)?;
+        house.withdrawals = add(house.withdrawals, totals.withdrawals)?;
+        house.fees = add(house.fees, totals.fees)?;
+        Ok(())
+    }
+
+    /// Gives a user a balance from an image, with what its orders have frozen. `None` when the user
+    /// has one of the asset already.
+    pub fn restore_balance(&mut self, account: Account, balance: Balance) -> Option<Slot> {
+        let slots = &mut self.people[account.0 as usize].slots;
+        let at = slots.binary_search_by_key(&balance.asset, |entry| entry.0).err()?;
+        let slot = Slot(self.balances.len() as u32);
+        slots.insert(at, (balance.asset, slot));
+        self.balances.push(balance);
+        Some(slot)
+    }
+
+    /// How many balances there are; [`Slot::index`] is below this.
+    pub fn slots(&self) -> usize {
+        self.balances.len()
     }
 
     fn house_mut(&mut self, asset: AssetId) -> &mut House {

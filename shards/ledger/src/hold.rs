@@ -58,14 +58,30 @@ impl Hold {
         scale: Scale,
         reservation: Reservation,
     ) -> Result<Hold, LedgerError> {
-        let Reservation { side, price, qty, budget, base, quote } = reservation;
-        let budget = budget.filter(|_| side == Side::Buy);
-        let by_budget = budget.is_some();
-        let frozen = budget.unwrap_or(0);
-        let mut hold = Hold { frozen, price, remaining: qty, base, quote, side, by_budget };
-        hold.frozen = hold.formula(scale).ok_or(LedgerError::TooLarge)?;
+        let hold = Hold::restore(scale, reservation)?;
         ledger.freeze(hold.paying(), hold.frozen)?;
         Ok(hold)
+    }
+
+    /// A hold from an image, over balances that already count it as frozen. `reservation.qty` is what
+    /// remains; a buy with a budget has that much left of it.
+    ///
+    /// # Errors
+    /// When what it freezes is too large to count: no order ever was.
+    pub fn restore(scale: Scale, reservation: Reservation) -> Result<Hold, LedgerError> {
+        let Reservation { side, price, qty, budget, base, quote } = reservation;
+        let budget = budget.filter(|_| side == Side::Buy);
+        let (by_budget, frozen) = (budget.is_some(), budget.unwrap_or(0));
+        let mut hold = Hold { frozen, price, remaining: qty, base, quote, side, by_budget };
+        hold.frozen = hold.formula(scale).ok_or(LedgerError::TooLarge)?;
+        Ok(hold)
+    }
+
+    /// The reservation that [`Hold::restore`] makes this hold from again.
+    pub fn image(&self) -> Reservation {
+        let budget = self.by_budget.then_some(self.frozen);
+        let &Hold { side, price, remaining: qty, base, quote, .. } = self;
+        Reservation { side, price, qty, budget, base, quote }
     }
 
     /// What the order has frozen, in units of what it pays with.

@@ -37,6 +37,13 @@ impl Payments {
         self.made.get(&user)?.get(reference).copied()
     }
 
+    /// All of them, by user and `ref`.
+    pub fn iter(&self) -> impl Iterator<Item = (UserId, &str, Payment)> {
+        self.made.iter().flat_map(|(&user, payments)| {
+            payments.iter().map(move |(reference, &payment)| (user, reference.as_str(), payment))
+        })
+    }
+
     /// Remembers a payment.
     pub fn record(&mut self, user: UserId, reference: String, payment: Payment) {
         let before = self.made.entry(user).or_default().insert(reference, payment);

@@ -31,6 +31,14 @@ impl BuildHasher for FixedState {
 /// A map for lookups.
 pub type Map<K, V> = hashbrown::HashMap<K, V, FixedState>;
 
+/// All entries by key: the one way to walk over a map, for what is far from the hot path.
+#[expect(clippy::disallowed_methods, reason = "sorted, so that the hash order reaches nobody")]
+pub fn sorted<K: Ord + Copy, V>(map: &Map<K, V>) -> Vec<(K, &V)> {
+    let mut entries: Vec<(K, &V)> = map.iter().map(|(&key, value)| (key, value)).collect();
+    entries.sort_unstable_by_key(|&(key, _)| key);
+    entries
+}
+
 /// A table of values that hold their own keys.
 pub type Table<T> = hashbrown::HashTable<T>;
 

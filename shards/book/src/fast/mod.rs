@@ -12,9 +12,9 @@ mod matching;
 mod orders;
 mod slab;
 
-use money::{Lots, OrderId, Price, Scale, Side, TimeInForce};
+use money::{Lots, OrderId, Price, Scale, Side};
 
-use crate::{Book, Event, Level, Moved, Outcome, Reduced, RestingOrder, Taker};
+use crate::{Book, Event, Level, Moved, Outcome, Reduced, RestingOrder, RestoreError, Taker};
 use index::IdIndex;
 use ladder::Ladder;
 use orders::{Order, Orders};
@@ -103,6 +103,40 @@ impl FastBook {
         order
     }
 
+    /// The resting orders of a side in priority order, each as the taker that would rest just so:
+    /// handed to [`FastBook::restore`] of an empty book in this order they make the same book.
+    pub fn image(&self, side: Side) -> impl Iterator<Item = Taker> + '_ {
+        let ladder = self.ladder(side);
+        ladder.iter().flat_map(move |level| {
+            let price = ladder.price(level.key);
+            let mut slot = level.head;
+            std::iter::from_fn(move || {
+                let order = (slot != NONE).then(|| &self.orders[slot])?;
+                slot = order.after;
+                Some(order.taker(price))
+            })
+        })
+    }
+
+    /// Rests an order from a book's [`FastBook::image`], behind those restored before.
+    ///
+    /// # Errors
+    /// When no book can hold it beside the others: nothing has changed then.
+    pub fn restore(&mut self, order: &Taker) -> Result<(), RestoreError> {
+        if order.qty.0 == 0 {
+            return Err(RestoreError::Empty(order.id));
+        }
+        if self.index.get(order.id, &self.orders).is_some() {
+            return Err(RestoreError::Twice(order.id));
+        }
+        let makers = self.ladder(order.side.opposite());
+        if makers.reaches(makers.key(order.price)) {
+            return Err(RestoreError::Crossed(order.id));
+        }
+        self.rest(order, order.qty);
+        Ok(())
+    }
+
     fn resting(&self, slot: u32) -> RestingOrder {
         let order = &self.orders[slot];
         let ladder = self.ladder(order.side);
@@ -160,19 +194,7 @@ impl Book for FastBook {
         }
         self.index.remove(id, &self.orders);
         self.unlink(slot);
-        let taker = Taker {
-            id,
-            user: order.user,
-            side: order.side,
-            price,
-            qty: order.remaining,
-            budget: None,
-            time_in_force: TimeInForce::Gtc,
-            post_only: order.post_only,
-            market: false,
-            self_trade: order.self_trade,
-        };
-        Some(Moved::Placed(self.place(&taker, events)))
+        Some(Moved::Placed(self.place(&order.taker(price), events)))
     }
 
     fn get(&self, id: OrderId) -> Option<RestingOrder> {

@@ -12,7 +12,8 @@ pub mod world;
 use std::collections::{HashMap, VecDeque};
 
 use engine::{
-    Command, Effects, Engine, EngineConfig, Event, Input, Origin, PeerBatch, Query, Reply, Step,
+    Command, Counters, Effects, Engine, EngineConfig, Event, Input, Moved, Origin, PeerBatch,
+    Piece, Query, Reply, Resharded, Restore, Step,
 };
 use money::{Placement, ShardId};
 
@@ -60,6 +61,8 @@ pub struct Record {
 
 pub struct Shard {
     pub engine: Engine,
+    /// What the journal begins behind; `None`: nothing.
+    base: Option<Vec<Piece>>,
     pub journal: Vec<Record>,
     /// Records that a crash leaves.
     durable: usize,
@@ -73,6 +76,13 @@ pub struct Shard {
     confirmed: Vec<u64>,
     /// By peer: batches on the way to it.
     links: Vec<VecDeque<PeerBatch>>,
+}
+
+impl Shard {
+    /// Everything journaled.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.journal.iter().map(|record| &record.input)
+    }
 }
 
 /// What the disturbance may do.
@@ -112,18 +122,10 @@ impl Cluster {
         let placement = Placement::new(shards);
         let count = usize::from(shards);
         let mut rng = Rng::new(seed);
-        let shards = placement.all().map(|shard| Shard {
-            engine: new_engine(shard, placement, rng.number()),
-            journal: Vec::new(),
-            durable: 0,
-            held: VecDeque::new(),
-            released: vec![0; count],
-            sent: vec![0; count],
-            confirmed: vec![0; count],
-            links: (0..count).map(|_| VecDeque::new()).collect(),
-        });
+        let engines: Vec<Engine> =
+            placement.all().map(|shard| new_engine(shard, placement, rng.number())).collect();
         Cluster {
-            shards: shards.collect(),
+            shards: engines.into_iter().map(|engine| new_shard(engine, None, count)).collect(),
             rng,
             now_ms: 1_000_000,
             replies: HashMap::new(),
@@ -317,6 +319,24 @@ impl Cluster {
         }
     }
 
+    /// Stops, with everything in flight lost that is not durable, and starts with another number of
+    /// shards.
+    pub fn reshard(&mut self, shards: u16) -> Moved {
+        self.crash();
+        let seed = self.rng.number();
+        let old = std::mem::take(&mut self.shards).into_iter().map(|shard| shard.engine).collect();
+        let Resharded { engines, moved } = engine::reshard(old, shards, seed).expect("settles");
+        self.placement = Placement::new(shards);
+        let base = |engine: &Engine| Some(engine.image().collect());
+        let shards = usize::from(shards);
+        self.shards = engines
+            .into_iter()
+            .map(|engine| (base(&engine), engine))
+            .map(|(base, engine)| new_shard(engine, base, shards))
+            .collect();
+        moved
+    }
+
     /// Every shard loses what is not durable, starts anew from its journal, and asks its peers for
     /// what it has not applied.
     pub fn crash(&mut self) {
@@ -326,7 +346,17 @@ impl Cluster {
             let shard = &mut self.shards[at];
             shard.journal.truncate(shard.durable);
             shard.held.clear();
-            let engine = replay(ShardId(at as u16), placement, seed, &shard.journal);
+            let base = begin(ShardId(at as u16), placement, seed, shard.base.as_deref());
+            // Sometimes from an image taken on the way.
+            let snapshot = (!shard.journal.is_empty() && seed.is_multiple_of(2))
+                .then(|| (seed / 2) as usize % shard.journal.len());
+            let engine = match snapshot {
+                None => replay_on(base, &shard.journal),
+                Some(at) => {
+                    let before = replay_on(base, &shard.journal[..at]);
+                    replay_on(restored(before.image(), seed), &shard.journal[at..])
+                }
+            };
             for to in placement.all().filter(|to| to.0 as usize != at) {
                 assert_same_messages(&shard.engine, &engine, to);
             }
@@ -346,13 +376,52 @@ impl Cluster {
     }
 }
 
+fn new_shard(engine: Engine, base: Option<Vec<Piece>>, shards: usize) -> Shard {
+    Shard {
+        engine,
+        base,
+        journal: Vec::new(),
+        durable: 0,
+        held: VecDeque::new(),
+        released: vec![0; shards],
+        sent: vec![0; shards],
+        confirmed: vec![0; shards],
+        links: (0..shards).map(|_| VecDeque::new()).collect(),
+    }
+}
+
+/// The engine of an image.
+pub fn restored(pieces: impl Iterator<Item = Piece>, hash_seed: u64) -> Engine {
+    let mut pieces = pieces.peekable();
+    let Some(&Piece::Counters(Counters { shard, shards, .. })) = pieces.peek() else {
+        panic!("an image begins with its counters");
+    };
+    let mut restore = Restore::new(EngineConfig { shard, shards, hash_seed });
+    for piece in pieces {
+        restore.piece(piece).expect("an image of an engine can be restored");
+    }
+    restore.finish().expect("an image of an engine can be restored")
+}
+
+fn begin(shard: ShardId, placement: Placement, hash_seed: u64, base: Option<&[Piece]>) -> Engine {
+    match base {
+        None => new_engine(shard, placement, hash_seed),
+        Some(pieces) => restored(pieces.iter().cloned(), hash_seed),
+    }
+}
+
 fn new_engine(shard: ShardId, placement: Placement, hash_seed: u64) -> Engine {
     Engine::new(EngineConfig { shard, shards: placement.shards(), hash_seed })
 }
 
 /// Rebuilds a shard; every record must have the same consequences as before.
 pub fn replay(shard: ShardId, placement: Placement, seed: u64, journal: &[Record]) -> Engine {
-    let mut engine = new_engine(shard, placement, seed);
+    replay_on(new_engine(shard, placement, seed), journal)
+}
+
+/// As [`replay`], going on with an engine.
+pub fn replay_on(mut engine: Engine, journal: &[Record]) -> Engine {
+    let placement = engine.placement();
     let mut out = Effects::default();
     for (number, record) in journal.iter().enumerate() {
         out.clear();
