@@ -34,6 +34,12 @@ pub enum Subcommands {
     Demo(DemoArguments),
     /// Run a recorded order flow through the exchange and write what comes of it
     Replay(ReplayArguments),
+    /// Make, list and check snapshots
+    Snapshot {
+        /// What to do.
+        #[command(subcommand)]
+        command: SnapshotCommand,
+    },
     /// Look into the journal of a data directory
     Journal {
         /// What to do with it.
@@ -105,6 +111,9 @@ pub struct ServeArguments {
     /// Length of a journal segment, in MiB [default: 64]
     #[arg(long, env = "RINGBOOK_SEGMENT_MIB", value_name = "MIB")]
     pub segment_mib: Option<u64>,
+    /// When snapshots are made and what is kept of them.
+    #[command(flatten)]
+    pub retention: RetentionArguments,
     /// Begin a new data directory without any assets, symbols and users [default: false]
     #[arg(long, env = "RINGBOOK_EMPTY", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -115,6 +124,49 @@ pub struct ServeArguments {
     /// error, warn, info, debug or trace, also per module: info,runtime=debug [default: info]
     #[arg(long, env = "RINGBOOK_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
+}
+
+/// Of `serve`: snapshots, and what is kept. In the file, all but the first two are in the table
+/// `[retention]`, without `retention_`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RetentionArguments {
+    /// Journal written by a shard after which its next snapshot is made, in MiB; 0: only when asked
+    /// for [default: 256]
+    #[arg(long, env = "RINGBOOK_SNAPSHOT_EVERY_MIB", value_name = "MIB")]
+    pub snapshot_every_mib: Option<u64>,
+    /// Most that snapshots write, in MiB/s; 0: as fast as it goes [default: 64]
+    #[arg(long, env = "RINGBOOK_SNAPSHOT_MIB_PER_S", value_name = "MIB")]
+    pub snapshot_mib_per_s: Option<u64>,
+    /// Snapshots to keep, per shard [default: 2]
+    #[arg(long, env = "RINGBOOK_RETENTION_SNAPSHOTS", value_name = "N")]
+    pub retention_snapshots: Option<usize>,
+    /// Keep younger snapshots than this besides, in hours [default: 0]
+    #[arg(long, env = "RINGBOOK_RETENTION_SNAPSHOT_HOURS", value_name = "HOURS")]
+    pub retention_snapshot_hours: Option<u64>,
+    /// What happens to journal segments that the oldest snapshot covers [default: delete]
+    #[arg(long, env = "RINGBOOK_RETENTION_SEGMENTS", value_enum, value_name = "WHAT")]
+    pub retention_segments: Option<Segments>,
+    /// Where archived segments go; makes `archive` the default of the flag before
+    #[arg(long, env = "RINGBOOK_RETENTION_ARCHIVE", value_name = "DIR")]
+    pub retention_archive: Option<PathBuf>,
+    /// Covered segments to leave alone all the same, per shard [default: 0]
+    #[arg(long, env = "RINGBOOK_RETENTION_KEEP_SEGMENTS", value_name = "N")]
+    pub retention_keep_segments: Option<usize>,
+    /// And those with records younger than this, in hours [default: 0]
+    #[arg(long, env = "RINGBOOK_RETENTION_SEGMENT_HOURS", value_name = "HOURS")]
+    pub retention_segment_hours: Option<u64>,
+}
+
+/// What happens to journal segments that no start needs any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Segments {
+    /// They are deleted, some become the next ones.
+    Delete,
+    /// They stay for ever.
+    Keep,
+    /// They go to the archive.
+    Archive,
 }
 
 /// How logs are written.
@@ -203,6 +255,47 @@ pub struct ReplayArguments {
     /// Taker fee of the symbol, in parts per million
     #[arg(long, default_value_t = 0, value_name = "PPM")]
     pub taker_fee_ppm: u32,
+}
+
+/// `snapshot …`.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotCommand {
+    /// Have a running server make one of every shard, and wait for them
+    Now(SnapshotNowArguments),
+    /// List those of a data directory
+    List(SnapshotFilesArguments),
+    /// Read every byte of those of a data directory
+    Verify(SnapshotFilesArguments),
+}
+
+/// `snapshot now`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Example:
+  ringbook snapshot now --url http://127.0.0.1:8080")]
+pub struct SnapshotNowArguments {
+    /// The server
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "http://HOST:PORT")]
+    pub url: String,
+    /// What it expects as X-Admin-Token
+    #[arg(long, env = "RINGBOOK_ADMIN_TOKEN", default_value = "dev-admin", value_name = "TOKEN")]
+    #[arg(hide_env_values = true)]
+    pub admin_token: String,
+    /// How long to wait for them, in s
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub timeout_s: u64,
+}
+
+/// `snapshot list` and `snapshot verify`. A server may be running on the directory.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  ringbook snapshot list --data ./data
+  ringbook snapshot verify --data ./data     exit code 1 when one is damaged")]
+pub struct SnapshotFilesArguments {
+    /// Data directory
+    #[arg(long, env = "RINGBOOK_DATA", default_value = "./data", value_name = "DIR")]
+    pub data: PathBuf,
 }
 
 /// `journal …`. Neither changes anything, and a server may be running on the directory.

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::bootstrap::{self, AssetTable, Beginning, SymbolTable, UserTable};
 use crate::cli::{LogFormat, ServeArguments};
+use crate::retention::{self, RetentionTable};
 
 const MIB_BYTES: u64 = 1 << 20;
 /// Longest segment: beyond it a data directory is no easier to handle, only slower to prepare.
@@ -39,6 +40,10 @@ struct File {
     spin_us: Option<u64>,
     segment_mib: Option<u64>,
     empty: Option<bool>,
+    snapshot_every_mib: Option<u64>,
+    snapshot_mib_per_s: Option<u64>,
+    #[serde(default)]
+    retention: RetentionTable,
     log_format: Option<LogFormat>,
     log_level: Option<String>,
     #[serde(default)]
@@ -103,6 +108,12 @@ fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
         shard_ports: flags.shard_ports.or(file.shard_ports).unwrap_or(false),
         spin: spin(spin_us),
         segment_bytes,
+        snapshots: retention::combine(
+            flags.retention,
+            file.retention,
+            file.snapshot_every_mib,
+            file.snapshot_mib_per_s,
+        )?,
         bootstrap: bootstrap(flags.empty.or(file.empty).unwrap_or(false), &beginning)?,
         ..defaults
     };
@@ -179,6 +190,8 @@ mod tests {
             ("cores = \"3-1\"", "cores"),
             ("spin_us = 2000000", "spin_us"),
             ("segment_mib = 0", "segment_mib"),
+            ("snapshot_every_mib = 99999999999", "snapshot_every_mib"),
+            ("[retention]\nsnapshots = 0", "retention.snapshots"),
             ("log_format = \"xml\"", "xml"),
             ("log_level = \"no=such=level\"", "log_level"),
             ("admin_token = \"\"", "admin_token"),

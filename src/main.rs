@@ -2,7 +2,7 @@
 //!
 //! Thin on purpose: it reads what is asked for, puts configuration together and wires the crates of
 //! `shards/`. What it does itself is for people: the replay of recorded flows, the demo, and a look
-//! into the journal.
+//! into journals and snapshots.
 
 mod bootstrap;
 mod cli;
@@ -11,7 +11,9 @@ mod demo;
 mod format;
 mod journal_tool;
 mod replay;
+mod retention;
 mod serve;
+mod snapshot_tool;
 mod terminal;
 mod time;
 
@@ -21,7 +23,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::cli::{Cli, JournalCommand, ReplayArguments, Subcommands};
+use crate::cli::{Cli, JournalCommand, ReplayArguments, SnapshotCommand, Subcommands};
 
 /// Wrong arguments or configuration, as clap has it.
 const USAGE_ERROR: u8 = 2;
@@ -67,11 +69,25 @@ fn run(cli: Cli) -> Result<(), Failure> {
             journal_tool::dump(&arguments).map_err(Failure::Failed)
         }
         Subcommands::Journal { command: JournalCommand::Verify(arguments) } => {
-            match journal_tool::verify(&arguments.data).map_err(Failure::Failed)? {
-                true => Ok(()),
-                false => Err(Failure::Told),
-            }
+            whole(journal_tool::verify(&arguments.data))
         }
+        Subcommands::Snapshot { command: SnapshotCommand::Now(arguments) } => {
+            snapshot_tool::now(&arguments).map_err(Failure::Failed)
+        }
+        Subcommands::Snapshot { command: SnapshotCommand::List(arguments) } => {
+            snapshot_tool::list(&arguments.data).map_err(Failure::Failed)
+        }
+        Subcommands::Snapshot { command: SnapshotCommand::Verify(arguments) } => {
+            whole(snapshot_tool::verify(&arguments.data))
+        }
+    }
+}
+
+/// Damage has been told already.
+fn whole(is_whole: Result<bool>) -> Result<(), Failure> {
+    match is_whole.map_err(Failure::Failed)? {
+        true => Ok(()),
+        false => Err(Failure::Told),
     }
 }
 

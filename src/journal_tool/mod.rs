@@ -10,8 +10,9 @@ mod verify;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
+use runtime::Layout;
 
 pub use dump::dump;
 pub use verify::verify;
@@ -19,18 +20,13 @@ pub use verify::verify;
 use crate::terminal;
 
 /// The journals of a data directory: shard and folder.
-fn journals(data: &Path) -> Result<Vec<(u16, PathBuf)>> {
+pub fn journals(data: &Path) -> Result<Vec<(u16, PathBuf)>> {
     ensure!(data.is_dir(), "{} is no data directory: it is not there", data.display());
-    let shards = (0..=u16::MAX).map(|shard| (shard, runtime::shard_directory(data, shard)));
-    let found: Vec<(u16, PathBuf)> =
-        shards.take_while(|(_, directory)| directory.is_dir()).collect();
-    ensure!(
-        !found.is_empty(),
-        "{} is no data directory: it has no {}",
-        data.display(),
-        runtime::shard_directory(data, 0).display()
-    );
-    Ok(found)
+    let Some(layout) = Layout::read(data)? else {
+        bail!("{} is no data directory: it has no file `layout`", data.display());
+    };
+    let shards = (0..layout.shards).map(|shard| (shard, layout.shard_directory(data, shard)));
+    Ok(shards.collect())
 }
 
 /// How far a reader is, by the lengths of the files.

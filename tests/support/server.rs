@@ -147,6 +147,31 @@ impl Server {
         server
     }
 
+    /// One that is not started yet, with a configuration file for its beginning.
+    pub fn configured(options: Options, configuration: &str) -> Server {
+        let directory = directory();
+        let data = directory.path().join("data");
+        let mut server = Server::on(options, configuration, directory.path(), data);
+        server.directory = Some(directory);
+        server
+    }
+
+    /// As [`Server::configured`], with files in a directory that is somebody else's to remove, and
+    /// the data where it is said.
+    pub fn on(
+        mut options: Options,
+        configuration: &str,
+        directory: &Path,
+        data: PathBuf,
+    ) -> Server {
+        let file = directory.join("ringbook.toml");
+        std::fs::write(&file, configuration).expect("a file");
+        let file = file.to_str().expect("a path in UTF-8").to_owned();
+        options.arguments.extend(["--config".to_owned(), file]);
+        let (log, port) = (directory.join("log"), free_ports());
+        Server { port, options, child: None, data, log, directory: None }
+    }
+
     /// An empty exchange on so many shards.
     pub fn empty(shards: u16) -> Server {
         Server::start(Options::shards(shards))
@@ -220,6 +245,12 @@ impl Server {
         });
     }
 
+    /// Whether the process has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        let child = self.child.as_mut().expect("the server was started");
+        child.try_wait().expect("the child can be waited for").is_none()
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("the server runs");
@@ -259,12 +290,23 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Where a shard's journal and snapshots are, as the data directory's `layout` says.
+    pub fn shard_directory(&self, shard: u16) -> PathBuf {
+        let layout = std::fs::read_to_string(self.data.join("layout")).expect("a layout");
+        let generation = layout.lines().find_map(|line| line.strip_prefix("generation "));
+        let generation: u32 = generation.and_then(|text| text.parse().ok()).expect("a number");
+        self.data.join(format!("generation-{generation:04}")).join(format!("shard-{shard:04}"))
+    }
+
     /// The segments of a shard's journal, the oldest first; the last one is prepared ahead.
     pub fn segments(&self, shard: u16) -> Vec<PathBuf> {
-        let directory = self.data.join(format!("shard-{shard:04}"));
+        let directory = self.shard_directory(shard);
         let entries = std::fs::read_dir(&directory).expect("the shard's directory");
         let paths = entries.map(|entry| entry.expect("an entry").path());
-        let is_segment = |path: &PathBuf| path.extension().is_some_and(|end| end == "ringbook");
+        let is_segment = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("segment-") && name.ends_with(".ringbook")
+        };
         let mut segments: Vec<PathBuf> = paths.filter(is_segment).collect();
         segments.sort();
         segments

@@ -165,6 +165,11 @@ impl Engine {
         self.peers.confirm(to, confirmed);
     }
 
+    /// The last message that a peer has confirmed.
+    pub fn confirmed(&self, to: ShardId) -> u64 {
+        self.peers.kept(to).0 - 1
+    }
+
     /// The number of the last message to a peer, sent or not.
     pub fn last_message(&self, to: ShardId) -> u64 {
         self.peers.last(to)

@@ -8,9 +8,10 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use engine::{Command, Input, Place};
+use engine::{Command, Input, Piece, Place};
 use journal::{
-    Disk, Journal, JournalConfig, Lsn, StdDisk, block_on, encoded_length, recover, verify,
+    Disk, Journal, JournalConfig, Lsn, Replay, SnapshotHead, StdDisk, block_on, encoded_length,
+    recover, verify,
 };
 use money::{Cid, Lots, OrderKind, Price, SelfTrade, ShardId, Side, SymbolId, TimeInForce, UserId};
 
@@ -73,6 +74,32 @@ fn per_record(spent: Duration) -> f64 {
     spent.as_nanos() as f64 / RECORDS as f64
 }
 
+/// Replays into nothing.
+#[derive(Default)]
+struct Count(u64);
+
+impl Replay for Count {
+    type Error = std::convert::Infallible;
+
+    fn begin(&mut self, _: &SnapshotHead) {}
+
+    fn piece(&mut self, _: Piece) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn loaded(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn empty(&mut self) {}
+
+    fn record(&mut self, _: Lsn, _: u64, input: Input) -> Result<(), Self::Error> {
+        black_box(&input);
+        self.0 += 1;
+        Ok(())
+    }
+}
+
 fn measure(directory: &Path, cid: bool) {
     let _ = std::fs::remove_dir_all(directory);
     std::fs::create_dir_all(directory).expect("a writable directory");
@@ -82,8 +109,7 @@ fn measure(directory: &Path, cid: bool) {
     println!("-- Place {} a cid: {} bytes", ["without", "with"][usize::from(cid)], {
         encoded_length(&inputs[1])
     });
-    let opened =
-        block_on(recover(disk.clone(), config.clone(), Lsn(0), 0, |_, _, _| Ok::<(), String>(())));
+    let opened = block_on(recover(disk.clone(), config.clone(), 0, &mut Count::default()));
     let mut journal = opened.expect("a new journal").journal;
     let spent = run(&mut journal, &inputs);
     println!("append  {:6.1} ns per record", per_record(spent.append));
@@ -91,15 +117,11 @@ fn measure(directory: &Path, cid: bool) {
     println!("write   {:6.1} ns per record (page cache, no sync)", per_record(spent.write));
     drop(journal);
     let start = Instant::now();
-    let mut count = 0u64;
-    let replayed = block_on(recover(disk.clone(), config, Lsn(0), 0, |_, _, input| {
-        black_box(&input);
-        count += 1;
-        Ok::<(), String>(())
-    }));
+    let mut count = Count::default();
+    let replayed = block_on(recover(disk.clone(), config, 0, &mut count));
     replayed.expect("what was written");
     let seconds = start.elapsed().as_secs_f64();
-    println!("recover {:6.2} million records/s (page cache)", count as f64 / seconds / 1e6);
+    println!("recover {:6.2} million records/s (page cache)", count.0 as f64 / seconds / 1e6);
     let start = Instant::now();
     let verified = block_on(verify(&disk)).expect("what was written");
     let seconds = start.elapsed().as_secs_f64();

@@ -4,6 +4,7 @@ use money::ShardId;
 
 use crate::disk::BLOCK_BYTES;
 use crate::format::{BATCH_HEADER_BYTES, FRAME_HEADER_BYTES, MAX_BATCH_BYTES};
+use crate::scan::Identity;
 
 /// Length of a segment, in bytes.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
@@ -63,6 +64,11 @@ impl JournalConfig {
             batch_bytes: MAX_BATCH_BYTES,
             reserve_bytes: RESERVE_BYTES,
         }
+    }
+
+    /// Whose journal it is.
+    pub fn identity(&self) -> Identity {
+        Identity { shard: self.shard, shards: self.shards }
     }
 
     /// Whether the lengths fit together.

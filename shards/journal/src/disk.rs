@@ -36,6 +36,10 @@ pub trait Disk: Clone + 'static {
     /// The file that this returns is for filling only: even where writes are durable on return, its
     /// writes need not be (64 MiB of zeros would wait for the device at every chunk), as long as its
     /// [`DiskFile::sync`] makes them so. The journal opens the file again to write batches.
+    ///
+    /// A file created with length 0 is one whose length nobody knows yet: writes at its end extend
+    /// it, block after block without a gap, and its length is durable when its content is. Files
+    /// created with a length are never written beyond it.
     async fn create(&self, name: &str, length: u64) -> io::Result<Self::File>;
     /// Opens a file for reading and writing.
     async fn open(&self, name: &str) -> io::Result<Self::File>;

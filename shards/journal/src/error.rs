@@ -163,7 +163,7 @@ pub enum ScanError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The journal ends before the snapshot that recovery starts from.
+    /// The journal ends before a snapshot, or before the record that was asked for.
     #[error("{file} at offset {offset}: ends at record {last}, but record {after} is needed")]
     Behind {
         /// Which file is the last.
@@ -172,12 +172,52 @@ pub enum ScanError {
         offset: u64,
         /// The last record.
         last: Lsn,
-        /// The record that the snapshot covers up to.
+        /// The record that the snapshot covers up to, or that was asked for.
         after: Lsn,
     },
     /// There is no journal here.
     #[error("no journal segments here")]
     Empty,
+    /// A snapshot that is not as it was written.
+    #[error("{file} at offset {offset}: damaged snapshot: {why}")]
+    DamagedSnapshot {
+        /// Which file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A damaged snapshot that no older one can stand in for.
+    #[error(
+        "{file} at offset {offset}: damaged snapshot: {why}; nothing older will do without {missing}"
+    )]
+    NothingOlder {
+        /// Which file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong with it.
+        why: &'static str,
+        /// The file that an older state would need.
+        missing: String,
+    },
+    /// There is a snapshot, but no journal that it belongs to.
+    #[error("{file} covers the records up to {lsn}, but there are no journal segments here")]
+    NoJournal {
+        /// Which file.
+        file: String,
+        /// The last record that it covers.
+        lsn: Lsn,
+    },
+    /// The journal did not begin with the state that its first record would now be applied to.
+    #[error("{file} at offset 0: {why}")]
+    Beginning {
+        /// Which file.
+        file: String,
+        /// What does not fit.
+        why: &'static str,
+    },
 }
 
 /// Why recovery did not succeed.
@@ -192,6 +232,14 @@ pub enum RecoverError<E> {
     /// The disk failed.
     #[error("{0}")]
     Io(#[from] JournalError),
+    /// The caller could not take in a snapshot although every byte of it is as it was written.
+    #[error("{file}: {cause}")]
+    Snapshot {
+        /// Which file.
+        file: String,
+        /// What the caller said.
+        cause: E,
+    },
     /// The caller could not apply a record.
     #[error("record {lsn}: {cause}")]
     Replay {

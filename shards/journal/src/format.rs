@@ -27,6 +27,8 @@ pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"RBKSEGMT";
 pub(crate) const BATCH_MAGIC: [u8; 8] = *b"RBKBATCH";
 /// The only kind of record so far: an [`engine::Input`].
 pub(crate) const KIND_INPUT: u32 = 1;
+/// Where a frame header has the time.
+pub(crate) const FRAME_TIME_OFFSET: usize = 8;
 /// Payloads are padded to this, in bytes, so that frame headers stay aligned for a reader in a
 /// debugger or a hex dump.
 pub(crate) const PAYLOAD_ALIGNMENT_BYTES: usize = 8;
@@ -71,13 +73,13 @@ pub(crate) fn padded(length_bytes: usize) -> usize {
 }
 
 /// Writes the checksum of whole blocks into their header.
-fn seal(blocks: &mut [u8]) {
+pub(crate) fn seal(blocks: &mut [u8]) {
     let crc = checksum(blocks);
     blocks[CRC_OFFSET..CRC_END].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Whether whole blocks carry their checksum.
-fn is_sealed(blocks: &[u8]) -> bool {
+pub(crate) fn is_sealed(blocks: &[u8]) -> bool {
     checksum(blocks) == read_u32(blocks, CRC_OFFSET)
 }
 
@@ -117,6 +119,9 @@ pub(crate) struct SegmentHeader {
     pub number: u64,
     pub length_bytes: u64,
     pub created_ms: u64,
+    /// Of the first segment: which snapshot of record 0 the journal began with, see
+    /// [`crate::SnapshotFile::beginning`]. 0: with nothing.
+    pub beginning: u64,
 }
 
 impl SegmentHeader {
@@ -129,6 +134,7 @@ impl SegmentHeader {
         block[16..24].copy_from_slice(&self.number.to_le_bytes());
         block[24..32].copy_from_slice(&self.length_bytes.to_le_bytes());
         block[32..40].copy_from_slice(&self.created_ms.to_le_bytes());
+        block[40..48].copy_from_slice(&self.beginning.to_le_bytes());
         seal(block);
     }
 
@@ -151,6 +157,7 @@ impl SegmentHeader {
             number: read_u64(block, 16),
             length_bytes: read_u64(block, 24),
             created_ms: read_u64(block, 32),
+            beginning: read_u64(block, 40),
         })
     }
 }

@@ -9,7 +9,9 @@ use rkyv::ser::Positional;
 use rkyv::ser::allocator::Arena;
 use rkyv::ser::writer::Buffer;
 
-use crate::format::{FRAME_HEADER_BYTES, KIND_INPUT, PAYLOAD_ALIGNMENT_BYTES, read_u32, read_u64};
+use crate::format::{
+    FRAME_HEADER_BYTES, FRAME_TIME_OFFSET, KIND_INPUT, PAYLOAD_ALIGNMENT_BYTES, read_u32, read_u64,
+};
 
 /// First length of the serializer's scratch, in bytes; it grows once to what the longest list needs.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -79,7 +81,7 @@ impl<'a> Frame<'a> {
             return Err("the batch ends inside a record");
         }
         Ok(Frame {
-            time_ms: read_u64(bytes, 8),
+            time_ms: read_u64(bytes, FRAME_TIME_OFFSET),
             payload: &bytes[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + length],
             length_bytes,
         })

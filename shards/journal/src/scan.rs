@@ -14,7 +14,7 @@ use crate::disk::{BLOCK_BYTES, Disk, DiskFile};
 use crate::error::{JournalError, ScanError};
 use crate::format::{
     BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, FORMAT_VERSION, FRAME_HEADER_BYTES,
-    GENESIS_CHAIN, Lsn, MAX_BATCH_BYTES, SegmentHeader, chain_of,
+    FRAME_TIME_OFFSET, GENESIS_CHAIN, Lsn, MAX_BATCH_BYTES, SegmentHeader, chain_of, read_u64,
 };
 use crate::record::{Frame, decode};
 use crate::segment::{FIRST_NUMBER, Segment, segment_name, segment_number};
@@ -97,23 +97,27 @@ impl Window {
     }
 }
 
-/// Who the journal should belong to. `None`: whoever its first segment says.
-#[derive(Clone, Copy)]
-pub(crate) struct Identity {
+/// Who a journal or a snapshot should belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Whose.
     pub shard: ShardId,
+    /// Of how many.
     pub shards: u16,
 }
 
 /// A walk over all batches of a journal, in order.
 pub(crate) struct Walk<D: Disk> {
-    segments: Vec<Segment<D::File>>,
+    segments: VecDeque<Segment<D::File>>,
+    /// How many segments there are, those before the start of the walk included.
+    found: usize,
     identity: Identity,
     window: Window,
     /// Where the next batch is looked for: index in `segments`, and offset.
     index: usize,
     offset: u64,
-    /// What the next batch must say. `None` before the first batch of a journal whose beginning was
-    /// archived: that one is taken at its word.
+    /// What the next batch must say. `None` before the first batch of a walk that does not start with
+    /// the first segment: that one is taken at its word.
     expected: Option<(Lsn, u64)>,
     why: BrokenBatch,
 }
@@ -142,40 +146,110 @@ impl<D: Disk> Walk<D> {
     /// Opens all segments and checks their names and headers: rows S1 to S6. `None` when there are
     /// none.
     pub async fn open(disk: &D, identity: Option<Identity>) -> Result<Option<Walk<D>>, ScanError> {
-        let listed = disk.list().await;
-        let names = listed.map_err(|cause| JournalError::new("list", "", 0, cause))?;
-        let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
-        numbers.sort_unstable();
-        if let Some(hole) = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
-            return Err(ScanError::MissingSegment { file: segment_name(hole[0] + 1) });
-        }
+        let numbers = segment_numbers(disk).await?;
         let mut identity = identity;
         let mut segments = Vec::with_capacity(numbers.len());
-        for number in numbers {
+        for &number in &numbers {
             segments.push(open_segment(disk, number, &mut identity).await?);
         }
-        let (Some(first), Some(identity)) = (segments.first(), identity) else { return Ok(None) };
-        let expected = (first.number == FIRST_NUMBER).then_some((Lsn(1), GENESIS_CHAIN));
-        Ok(Some(Walk {
-            segments,
+        let Some(identity) = identity.filter(|_| !segments.is_empty()) else { return Ok(None) };
+        let mut walk = Walk::new(identity, numbers.len());
+        walk.segments = segments.into();
+        walk.expect_beginning();
+        Ok(Some(walk))
+    }
+
+    /// As [`Walk::open`], but starts with the last segment whose first batch holds no later record
+    /// than the one behind `lsn`. The segments before it are not opened. When there is no such
+    /// segment it starts with the oldest, and [`Walk::reaches`] says no.
+    pub async fn open_behind(
+        disk: &D,
+        identity: Identity,
+        lsn: Lsn,
+    ) -> Result<Option<Walk<D>>, ScanError> {
+        let numbers = segment_numbers(disk).await?;
+        let mut walk = Walk::new(identity, numbers.len());
+        for &number in numbers.iter().rev() {
+            let segment = open_segment(disk, number, &mut Some(identity)).await?;
+            walk.segments.push_front(segment);
+            if walk.first_lsn(0).await?.is_some_and(|first| first <= lsn.next()) {
+                break;
+            }
+        }
+        walk.expect_beginning();
+        Ok((!walk.segments.is_empty()).then_some(walk))
+    }
+
+    fn new(identity: Identity, found: usize) -> Walk<D> {
+        Walk {
+            segments: VecDeque::new(),
+            found,
             identity,
             window: Window::default(),
             index: 0,
             offset: BLOCK,
-            expected,
+            expected: None,
             why: BrokenBatch::Zeros,
-        }))
+        }
+    }
+
+    fn expect_beginning(&mut self) {
+        let first = self.segments.front().map(|segment| segment.number);
+        self.expected = (first == Some(FIRST_NUMBER)).then_some((Lsn(1), GENESIS_CHAIN));
+    }
+
+    /// The number of the first record of a segment, if a whole batch stands at its start.
+    pub async fn first_lsn(&mut self, index: usize) -> Result<Option<Lsn>, ScanError> {
+        let Judged::Whole(header) = self.judge(index, BLOCK).await? else { return Ok(None) };
+        let fits = header.segment == self.segments[index].number
+            && header.shard == self.identity.shard
+            && header.version == FORMAT_VERSION;
+        Ok(fits.then_some(header.first_lsn))
+    }
+
+    /// The time of the first record of a segment whose [`Walk::first_lsn`] is known, in ms since the
+    /// epoch.
+    pub async fn first_time_ms(&mut self, index: usize) -> Result<u64, ScanError> {
+        let block = self.window.read(&self.segments[index], BLOCK, BLOCK_BYTES).await?;
+        let frame = &block[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + FRAME_HEADER_BYTES];
+        Ok(read_u64(frame, FRAME_TIME_OFFSET))
+    }
+
+    /// Whether the record behind `lsn` is there, or would be the next one. For before the first
+    /// [`Walk::next`].
+    pub async fn reaches(&mut self, lsn: Lsn) -> Result<bool, ScanError> {
+        if self.expected.is_some() {
+            return Ok(true);
+        }
+        Ok(self.find_next().await?.is_some_and(|header| header.first_lsn <= lsn.next()))
+    }
+
+    /// What the first segment says the journal began with; `None` when the walk starts behind it.
+    pub fn beginning(&self) -> Option<u64> {
+        let first = self.segments.front().filter(|segment| segment.number == FIRST_NUMBER);
+        first.map(|segment| segment.beginning)
+    }
+
+    /// How many segments there are, those before the start of the walk included.
+    pub fn found(&self) -> usize {
+        self.found
+    }
+
+    /// Name of the last segment before the start of the walk, whether it is there or not.
+    pub fn name_before(&self) -> String {
+        let first = self.segments.front().map_or(FIRST_NUMBER, |segment| segment.number);
+        segment_name(first.saturating_sub(1).max(FIRST_NUMBER))
     }
 
     pub fn identity(&self) -> Identity {
         self.identity
     }
 
-    pub fn segments(&self) -> &[Segment<D::File>] {
+    pub fn segments(&self) -> &VecDeque<Segment<D::File>> {
         &self.segments
     }
 
-    pub fn into_segments(self) -> Vec<Segment<D::File>> {
+    pub fn into_segments(self) -> VecDeque<Segment<D::File>> {
         self.segments
     }
 
@@ -384,14 +458,51 @@ async fn open_segment<D: Disk>(
         let (found, expected) = (length_bytes, header.length_bytes);
         return Err(ScanError::SegmentLength { file: name, found, expected });
     }
-    Ok(Segment { number, name, length_bytes, file: Rc::new(file) })
+    let beginning = header.beginning;
+    Ok(Segment { number, name, length_bytes, beginning, file: Rc::new(file) })
+}
+
+/// The numbers of all segments, without a gap: row S1.
+async fn segment_numbers<D: Disk>(disk: &D) -> Result<Vec<u64>, ScanError> {
+    let mut looked_twice = false;
+    loop {
+        let listed = disk.list().await;
+        let names = listed.map_err(|cause| JournalError::new("list", "", 0, cause))?;
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+        numbers.sort_unstable();
+        let hole = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]);
+        match hole {
+            None => return Ok(numbers),
+            // A running server may have given a segment its name while the list was read.
+            Some(_) if !looked_twice => looked_twice = true,
+            Some(hole) => {
+                return Err(ScanError::MissingSegment { file: segment_name(hole[0] + 1) });
+            }
+        }
+    }
 }
 
 impl WholeBatch<'_> {
+    /// Number of its last record.
+    pub fn last_lsn(&self) -> Lsn {
+        Lsn(self.first_lsn.0 + u64::from(self.count) - 1)
+    }
+
     /// Reads every record, in order: row B7 when one cannot be read. `on_record` gets the number, the
     /// time, the offset of the frame in the file, and the input; its error ends the walk.
     pub fn each_record<E: From<ScanError>>(
         &self,
+        on_record: impl FnMut(Lsn, u64, u64, Input) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.records_within(Lsn(0), Lsn(u64::MAX), on_record)
+    }
+
+    /// As [`WholeBatch::each_record`], for the records behind `after` up to `until`; the others are
+    /// passed over unread.
+    pub fn records_within<E: From<ScanError>>(
+        &self,
+        after: Lsn,
+        until: Lsn,
         mut on_record: impl FnMut(Lsn, u64, u64, Input) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut rest = self.records;
@@ -402,9 +513,11 @@ impl WholeBatch<'_> {
             let unreadable =
                 |why| ScanError::Record { file: self.file.to_owned(), offset, lsn, why };
             let frame = Frame::read(rest).map_err(unreadable)?;
-            let input = decode(frame.payload)
-                .ok_or_else(|| unreadable("the archive breaks the rules of its type"))?;
-            on_record(lsn, frame.time_ms, offset, input)?;
+            if lsn > after && lsn <= until {
+                let input = decode(frame.payload)
+                    .ok_or_else(|| unreadable("the archive breaks the rules of its type"))?;
+                on_record(lsn, frame.time_ms, offset, input)?;
+            }
             rest = &rest[frame.length_bytes..];
             lsn = lsn.next();
         }
@@ -436,7 +549,7 @@ pub(crate) async fn remains<F: DiskFile>(
 
 /// Splits the segments at the tail: the one that is written on, and those that stand ready.
 pub(crate) fn split_at_tail<F>(
-    segments: Vec<Segment<F>>,
+    segments: VecDeque<Segment<F>>,
     tail: &Tail,
 ) -> Option<(Segment<F>, VecDeque<Segment<F>>)> {
     let mut rest = segments.into_iter().skip(tail.index);

@@ -1,5 +1,12 @@
-//! Segments: their names, and how one is made ready ahead of its use.
+//! Segments: their names, and how one is made ready ahead of its use, new or out of a spare file.
+//!
+//! A *spare* is a segment that retention took out of the journal and kept for its blocks. It is the
+//! next segment once it has that one's header and name; whatever stands behind the header carries an
+//! earlier number and is nobody's ([`BrokenBatch::Stale`](crate::BrokenBatch::Stale)). The header is
+//! written while the file is still called a spare, so a crash at any point leaves a spare or a whole
+//! segment, and one change of name cannot come back as two.
 
+use std::io;
 use std::rc::Rc;
 
 use crate::batch::write_whole;
@@ -12,6 +19,7 @@ use crate::format::SegmentHeader;
 pub const ZERO_FILL_BYTES: usize = 256 << 10;
 
 const PREFIX: &str = "segment-";
+const SPARE_PREFIX: &str = "spare-";
 const SUFFIX: &str = ".ringbook";
 const UNFINISHED_SUFFIX: &str = ".preparing";
 const NUMBER_DIGITS: usize = 10;
@@ -29,18 +37,28 @@ pub(crate) fn unfinished_name(number: u64) -> String {
     format!("{PREFIX}{number:0NUMBER_DIGITS$}{UNFINISHED_SUFFIX}")
 }
 
+/// Name of the spare file that a segment becomes.
+pub(crate) fn spare_name(number: u64) -> String {
+    format!("{SPARE_PREFIX}{number:0NUMBER_DIGITS$}{SUFFIX}")
+}
+
 /// The number in the name of a whole segment. Names that this crate would not write are not its own.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
-    number_in(name, SUFFIX)
+    number_in(name, PREFIX, SUFFIX)
+}
+
+/// The number in the name of a spare: that of the last segment that it was.
+pub(crate) fn spare_number(name: &str) -> Option<u64> {
+    number_in(name, SPARE_PREFIX, SUFFIX)
 }
 
 /// Whether a name is that of a segment that was never finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    number_in(name, UNFINISHED_SUFFIX).is_some()
+    number_in(name, PREFIX, UNFINISHED_SUFFIX).is_some()
 }
 
-fn number_in(name: &str, suffix: &str) -> Option<u64> {
-    let digits = name.strip_prefix(PREFIX)?.strip_suffix(suffix)?;
+fn number_in(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
     let all_digits = digits.len() >= NUMBER_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
     let number = digits.parse().ok().filter(|_| all_digits)?;
     // A second spelling of the same number would make two files one segment.
@@ -53,6 +71,8 @@ pub(crate) struct Segment<F> {
     pub number: u64,
     pub name: String,
     pub length_bytes: u64,
+    /// See [`SegmentHeader::beginning`].
+    pub beginning: u64,
     pub file: Rc<F>,
 }
 
@@ -68,19 +88,63 @@ pub struct Preparation<D: Disk> {
 #[must_use = "give it to Journal::complete_preparation"]
 pub struct Prepared<D: Disk> {
     pub(crate) result: Result<Segment<D::File>, JournalError>,
+    /// Whether it was made out of a spare.
+    pub(crate) recycled: bool,
 }
 
 impl<D: Disk> Preparation<D> {
-    /// Makes the file: zeros, header, sync, its name, sync of the directory. A crash at any point
-    /// leaves either nothing under the final name or a whole segment.
+    /// Makes the file: zeros (or a spare file of the right length, as it is), header, sync, its name,
+    /// sync of the directory. A crash at any point leaves either nothing under the final name or a
+    /// whole segment.
     pub async fn run(self) -> Prepared<D> {
+        match self.recycle().await {
+            Ok(None) => {}
+            Ok(Some(segment)) => return Prepared { result: Ok(segment), recycled: true },
+            Err(failure) => return Prepared { result: Err(failure), recycled: false },
+        }
         let result = self.make().await;
         if result.as_ref().is_err_and(JournalError::is_no_space) {
             // Half a segment would hold on to the very space that others must free. If this fails
             // too, the next attempt finds the file, and that error is the end.
             let _ = self.disk.remove(&unfinished_name(self.header.number)).await;
         }
-        Prepared { result }
+        Prepared { result, recycled: false }
+    }
+
+    /// Makes the segment out of the oldest spare that fits, if there is one. Retention, in another
+    /// thread, may remove a spare at any moment: one that is gone is no error.
+    async fn recycle(&self) -> Result<Option<Segment<D::File>>, JournalError> {
+        let listed = self.disk.list().await;
+        let names = listed.map_err(|cause| JournalError::new("list", "", 0, cause))?;
+        let numbers = names.iter().filter_map(|name| spare_number(name));
+        // A batch of this segment or a later one in a spare would not be told from a new one.
+        let mut numbers: Vec<u64> = numbers.filter(|&spare| spare < self.header.number).collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            if let Some(segment) = self.recycle_spare(&spare_name(number)).await? {
+                return Ok(Some(segment));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn recycle_spare(&self, spare: &str) -> Result<Option<Segment<D::File>>, JournalError> {
+        let failed = |operation, cause| JournalError::new(operation, spare, 0, cause);
+        let Some(file) = unless_gone(self.disk.open(spare).await, "open", spare)? else {
+            return Ok(None);
+        };
+        let length_bytes = file.length().await.map_err(|cause| failed("measure", cause))?;
+        if length_bytes != self.header.length_bytes {
+            return Ok(None);
+        }
+        self.write_header(&file, spare).await?;
+        drop(file);
+        let name = segment_name(self.header.number);
+        let renamed = self.disk.rename(spare, &name).await;
+        if unless_gone(renamed, "rename", spare)?.is_none() {
+            return Ok(None);
+        }
+        self.open_named(name).await.map(Some)
     }
 
     async fn make(&self) -> Result<Segment<D::File>, JournalError> {
@@ -90,19 +154,42 @@ impl<D: Disk> Preparation<D> {
         let created = self.disk.create(&unfinished, length_bytes).await;
         let file = created.map_err(|cause| failed("create", cause))?;
         fill_with_zeros(&self.disk, &file, &unfinished, 0, length_bytes).await?;
-        let mut block = self.disk.buffer(BLOCK_BYTES);
-        self.header.write(block.bytes_mut());
-        let (_, written) = write_whole(&self.disk, &file, block, 0).await;
-        written.map_err(|cause| failed("write segment header", cause))?;
-        file.sync().await.map_err(|cause| failed("sync", cause))?;
+        self.write_header(&file, &unfinished).await?;
         drop(file);
         self.disk.rename(&unfinished, &name).await.map_err(|cause| failed("rename", cause))?;
+        self.open_named(name).await
+    }
+
+    async fn write_header(&self, file: &D::File, name: &str) -> Result<(), JournalError> {
+        let failed = |operation, cause| JournalError::new(operation, name, 0, cause);
+        let mut block = self.disk.buffer(BLOCK_BYTES);
+        self.header.write(block.bytes_mut());
+        let (_, written) = write_whole(&self.disk, file, block, 0).await;
+        written.map_err(|cause| failed("write segment header", cause))?;
+        file.sync().await.map_err(|cause| failed("sync", cause))
+    }
+
+    /// Makes the name durable, and opens the file anew: as it was created it is for filling, batches
+    /// go through one that was opened.
+    async fn open_named(&self, name: String) -> Result<Segment<D::File>, JournalError> {
+        let SegmentHeader { number, length_bytes, beginning, .. } = self.header;
+        let failed = |operation, cause| JournalError::new(operation, &name, 0, cause);
         let synced = self.disk.sync_directory().await;
         synced.map_err(|cause| failed("sync directory of", cause))?;
-        // The file as it was created is for filling; batches go through one that was opened.
-        let opened = self.disk.open(&name).await;
-        let file = opened.map_err(|cause| JournalError::new("open", &name, 0, cause))?;
-        Ok(Segment { number, name, length_bytes, file: Rc::new(file) })
+        let file = self.disk.open(&name).await.map_err(|cause| failed("open", cause))?;
+        Ok(Segment { number, name, length_bytes, beginning, file: Rc::new(file) })
+    }
+}
+
+fn unless_gone<T>(
+    result: io::Result<T>,
+    operation: &'static str,
+    name: &str,
+) -> Result<Option<T>, JournalError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(JournalError::new(operation, name, 0, cause)),
     }
 }
 
@@ -151,5 +238,7 @@ mod tests {
             assert_eq!(segment_number(name), None, "{name}");
         }
         assert!(is_unfinished(&unfinished_name(7)));
+        assert_eq!(spare_number(&spare_name(7)), Some(7));
+        assert_eq!((segment_number(&spare_name(7)), spare_number(&segment_name(7))), (None, None));
     }
 }

@@ -1,22 +1,23 @@
-//! A [`Disk`] on plain files, for tools and tests: nothing here ever waits in the background, so its
-//! futures are ready at once and [`block_on`] needs no executor.
+//! A [`Disk`] on plain files, for tools, tests and the thread that writes snapshots: nothing here ever
+//! waits in the background, so its futures are ready at once and [`block_on`] needs no executor.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::disk::{Disk, DiskBuffer, DiskFile};
+use crate::disk::{BLOCK_BYTES, Disk, DiskBuffer, DiskFile};
 
 /// A directory of plain files.
 #[derive(Clone, Debug)]
 pub struct StdDisk {
     directory: Arc<Path>,
     read_only: bool,
+    direct: bool,
 }
 
 /// An open plain file.
@@ -25,19 +26,51 @@ pub struct StdFile {
     file: File,
 }
 
-/// Plain memory.
+/// Plain memory, aligned as direct I/O needs it.
 #[derive(Debug)]
-pub struct StdBuffer(Vec<u8>);
+pub struct StdBuffer {
+    /// A block longer than the buffer, so that an aligned part of the length is in it.
+    memory: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl StdBuffer {
+    fn zeroed(length: usize) -> StdBuffer {
+        let memory = vec![0; length + BLOCK_BYTES];
+        let start = memory.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
+        StdBuffer { memory, start, length }
+    }
+}
 
 impl StdDisk {
     /// A directory, for reading and writing.
     pub fn new(directory: impl Into<PathBuf>) -> StdDisk {
-        StdDisk { directory: Arc::from(directory.into()), read_only: false }
+        StdDisk { directory: Arc::from(directory.into()), read_only: false, direct: false }
     }
 
     /// A directory that must not change: files open for reading, everything else is refused.
     pub fn read_only(directory: impl Into<PathBuf>) -> StdDisk {
-        StdDisk { directory: Arc::from(directory.into()), read_only: true }
+        StdDisk { directory: Arc::from(directory.into()), read_only: true, direct: false }
+    }
+
+    /// The same directory, but files are read and written past the page cache (`O_DIRECT`): for a
+    /// thread beside a live shard, which must neither crowd that cache nor look at its copy of blocks
+    /// that the shard writes directly. On a file system that has no direct I/O, such as tmpfs, it goes
+    /// through the cache after all, as everything there does.
+    #[must_use]
+    pub fn direct(self) -> StdDisk {
+        StdDisk { direct: true, ..self }
+    }
+
+    fn open_with(&self, options: &mut OpenOptions, path: &Path) -> io::Result<StdFile> {
+        if self.direct {
+            match options.clone().custom_flags(libc::O_DIRECT).open(path) {
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                opened => return Ok(StdFile { file: opened? }),
+            }
+        }
+        Ok(StdFile { file: options.open(path)? })
     }
 
     fn writable_path(&self, name: &str) -> io::Result<PathBuf> {
@@ -50,11 +83,11 @@ impl StdDisk {
 
 impl DiskBuffer for StdBuffer {
     fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.memory[self.start..self.start + self.length]
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        &mut self.memory[self.start..self.start + self.length]
     }
 }
 
@@ -63,7 +96,7 @@ impl Disk for StdDisk {
     type Buffer = StdBuffer;
 
     fn buffer(&self, length: usize) -> StdBuffer {
-        StdBuffer(vec![0; length])
+        StdBuffer::zeroed(length)
     }
 
     async fn list(&self) -> io::Result<Vec<String>> {
@@ -81,15 +114,17 @@ impl Disk for StdDisk {
 
     async fn create(&self, name: &str, length: u64) -> io::Result<StdFile> {
         let path = self.writable_path(name)?;
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         file.set_len(length)?;
-        Ok(StdFile { file })
+        if !self.direct {
+            return Ok(StdFile { file });
+        }
+        self.open_with(OpenOptions::new().read(true).write(true), &path)
     }
 
     async fn open(&self, name: &str) -> io::Result<StdFile> {
         let path = self.directory.join(name);
-        let file = OpenOptions::new().read(true).write(!self.read_only).open(path)?;
-        Ok(StdFile { file })
+        self.open_with(OpenOptions::new().read(true).write(!self.read_only), &path)
     }
 
     async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -113,7 +148,8 @@ impl DiskFile for StdFile {
     }
 
     async fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
+        let mut buffer = StdBuffer::zeroed(length);
+        let bytes = buffer.bytes_mut();
         let mut filled = 0;
         while filled < length {
             match self.file.read_at(&mut bytes[filled..], offset + filled as u64) {
@@ -122,9 +158,15 @@ impl DiskFile for StdFile {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+            // The end of the file: direct I/O could not go on from the middle of a block.
+            if !filled.is_multiple_of(BLOCK_BYTES) {
+                break;
+            }
         }
-        bytes.truncate(filled);
-        Ok(bytes)
+        let StdBuffer { mut memory, start, .. } = buffer;
+        memory.truncate(start + filled);
+        memory.drain(..start);
+        Ok(memory)
     }
 
     async fn write_at(
@@ -133,8 +175,8 @@ impl DiskFile for StdFile {
         length: usize,
         offset: u64,
     ) -> (StdBuffer, io::Result<usize>) {
-        let result = match buffer.0.get(..length) {
-            Some(bytes) => self.file.write_all_at(bytes, offset).map(|()| length),
+        let result = match buffer.bytes().get(..length) {
+            Some(bytes) => write_at(&self.file, bytes, offset),
             None => Err(io::Error::new(io::ErrorKind::InvalidInput, "longer than the buffer")),
         };
         (buffer, result)
@@ -142,6 +184,16 @@ impl DiskFile for StdFile {
 
     async fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+/// One write; as much of it as the system takes, for the caller to go on from there.
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.write_at(bytes, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written => return written,
+        }
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Statistics {
     pub segments: u64,
     /// Times the next segment could not be made because the disk was full.
     pub no_space: u64,
+    /// Segments made out of a spare file.
+    pub recycled: u64,
 }
 
 /// The journal of one shard, open for writing. See the module's source for the way to drive it, and
@@ -241,6 +243,7 @@ impl<D: Disk> Journal<D> {
             number: newest.number + 1,
             length_bytes: self.config.segment_bytes,
             created_ms: now_ms,
+            beginning: 0,
         };
         Some(Preparation { disk: self.disk.clone(), header })
     }
@@ -256,6 +259,7 @@ impl<D: Disk> Journal<D> {
         match prepared.result {
             Ok(segment) => {
                 self.no_space = false;
+                self.statistics.recycled += u64::from(prepared.recycled);
                 self.ready.push_back(segment);
                 Ok(())
             }

@@ -8,7 +8,7 @@ use common::{
     time_of,
 };
 use engine::Input;
-use journal::{BLOCK_BYTES, Disk, Journal, Lsn, block_on, recover};
+use journal::{BLOCK_BYTES, Disk, Journal, Lsn, block_on};
 use proptest::prelude::*;
 
 /// A small generator, so that a failing case is named by its seed.
@@ -39,23 +39,20 @@ struct Owner {
 impl Owner {
     /// Recovers, and compares with what the owner knows.
     fn start(&mut self, disk: &MemDisk) -> Option<Journal<MemDisk>> {
-        let mut read = Vec::new();
-        let on_record = |_, _, input: Input| {
-            read.push(input);
-            Ok::<(), std::convert::Infallible>(())
-        };
-        let result = block_on(recover(disk.clone(), small_config(), Lsn(0), NOW_MS, on_record));
+        let result = replay(disk, &small_config());
         if disk.faults.power_left.get() == Some(0) && result.is_err() {
             return None;
         }
-        let recovered = result.unwrap_or_else(|error| panic!("refused after a crash: {error}"));
+        let (journal, read, _) =
+            result.unwrap_or_else(|error| panic!("refused after a crash: {error}"));
+        let read: Vec<Input> = read.into_iter().map(|(_, _, input)| input).collect();
         assert!(read.len() >= self.durable, "{} of {} lost", read.len(), self.durable);
         assert!(read.len() <= self.appended.len(), "records from nowhere");
         assert_eq!(read, self.appended[..read.len()], "misread");
         self.appended.truncate(read.len());
         self.durable = read.len();
-        assert_eq!(recovered.journal.durable().lsn(), Lsn(read.len() as u64));
-        Some(recovered.journal)
+        assert_eq!(journal.durable().lsn(), Lsn(read.len() as u64));
+        Some(journal)
     }
 
     fn append(&mut self, journal: &mut Journal<MemDisk>, count: u64) {

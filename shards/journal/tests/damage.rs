@@ -3,10 +3,9 @@
 mod common;
 
 use common::mem_disk::MemDisk;
+use common::model::{head, write_snapshot};
 use common::{append, append_committed, check_prefix, commit, prepare, replay, small_config};
-use journal::{
-    BLOCK_BYTES, JournalConfig, Lsn, RecoverError, ScanError, block_on, recover, verify,
-};
+use journal::{BLOCK_BYTES, JournalConfig, Lsn, RecoverError, ScanError, block_on, verify};
 use money::ShardId;
 use std::collections::BTreeMap;
 
@@ -190,25 +189,28 @@ fn segments_behind_a_snapshot_may_be_gone_and_no_others() {
     let mut files = disk.files();
     files.remove(&name(1));
     files.remove(&name(2));
-    let disk = MemDisk::with_files(files);
-    let start = |after: u64| {
-        let ignore = |_, _, _| Ok::<(), String>(());
-        block_on(recover(disk.clone(), small_config(), Lsn(after), 0, ignore))
+    let start = |snapshot: Option<u64>| {
+        let disk = MemDisk::with_files(files.clone());
+        if let Some(lsn) = snapshot {
+            write_snapshot(&disk, head(Lsn(lsn)), &[]);
+        }
+        replay(&disk, &small_config())
     };
+    let disk = MemDisk::with_files(files.clone());
     let first = block_on(verify(&disk)).unwrap().first.0;
-    assert!(first > 1);
-    for after in [0, first - 2] {
-        let error = start(after).err().unwrap();
+    assert!(first > 2);
+    for snapshot in [None, Some(0), Some(first - 2)] {
+        let error = start(snapshot).err().unwrap();
         assert!(matches!(error, RecoverError::Scan(ScanError::MissingSegment { .. })), "{error}");
     }
-    for after in [first - 1, first, 100] {
-        assert_eq!(start(after).unwrap().journal.last(), Lsn(100));
+    for snapshot in [first - 1, first, 99, 100] {
+        let (journal, records, report) = start(Some(snapshot)).unwrap();
+        assert_eq!((journal.last(), report.replayed), (Lsn(100), 100 - snapshot));
+        let numbers: Vec<_> = records.iter().map(|(lsn, ..)| lsn.0).collect();
+        assert_eq!(numbers, (snapshot + 1..=100).collect::<Vec<_>>());
     }
-    let error = start(101).err().unwrap();
+    let error = start(Some(101)).err().unwrap();
     assert!(matches!(error, RecoverError::Scan(ScanError::Behind { .. })), "{error}");
-    let empty = MemDisk::default();
-    let ignore = |_, _, _| Ok::<(), String>(());
-    assert!(block_on(recover(empty, small_config(), Lsn(1), 0, ignore)).is_err());
 }
 
 #[test]
@@ -218,7 +220,8 @@ fn a_renamed_segment_is_refused() {
     let second = files.insert(name(1), files[&name(2)].clone()).map(|_| first).unwrap();
     files.insert(name(2), second);
     let Outcome::Refused(text) = outcome(files) else { panic!("taken") };
-    assert!(text.starts_with(&name(1)) && text.contains("renamed"), "{text}");
+    // The newest is looked at first.
+    assert!(text.starts_with(&name(2)) && text.contains("renamed"), "{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod common;
 
 use common::mem_disk::MemDisk;
+use common::model::{Model, head, write_snapshot};
 use common::{
     append, append_committed, check_prefix, commit, input, replay, small_config, time_of,
 };
@@ -71,15 +72,12 @@ fn only_records_behind_the_snapshot_are_replayed() {
     let (mut journal, ..) = replay(&disk, &small_config()).unwrap();
     append_committed(&mut journal, 50);
     for after in [1, 20, 49, 50] {
-        let mut seen = Vec::new();
-        let on_record = |lsn: Lsn, _, _| {
-            seen.push(lsn.0);
-            Ok::<(), ()>(())
-        };
-        let recovered =
-            block_on(recover(disk.clone(), small_config(), Lsn(after), 0, on_record)).unwrap();
+        write_snapshot(&disk, head(Lsn(after)), &[]);
+        let (journal, records, report) = replay(&disk, &small_config()).unwrap();
+        let seen: Vec<_> = records.iter().map(|(lsn, ..)| lsn.0).collect();
         assert_eq!(seen, (after + 1..=50).collect::<Vec<_>>());
-        assert_eq!(recovered.journal.last(), Lsn(50));
+        assert_eq!((journal.last(), report.replayed), (Lsn(50), 50 - after));
+        assert_eq!(report.snapshot.map(|snapshot| snapshot.head), Some(head(Lsn(after))));
     }
 }
 
@@ -89,9 +87,9 @@ fn a_record_that_the_shard_cannot_apply_ends_the_start() {
     let (mut journal, ..) = replay(&disk, &small_config()).unwrap();
     append(&mut journal, 9);
     commit(&mut journal).unwrap();
-    let on_record = |lsn: Lsn, _, _| if lsn == Lsn(7) { Err("diverged") } else { Ok(()) };
-    let error = block_on(recover(disk, small_config(), Lsn(0), 0, on_record)).err().unwrap();
-    assert_eq!(error.to_string(), "record 7: diverged");
+    let mut model = Model { refuse: Some(7), ..Model::default() };
+    let error = block_on(recover(disk, small_config(), 0, &mut model)).err().unwrap();
+    assert_eq!(error.to_string(), "record 7: refused");
 }
 
 #[test]

@@ -8,7 +8,9 @@ use engine::Command;
 
 use crate::cores::{CoreList, CoresError};
 use crate::disk::{DiskError, Durability};
+use crate::layout::LayoutError;
 use crate::lock::LockError;
+use crate::snapshots::SnapshotPolicy;
 
 /// One node: all its shards, in one process.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct NodeConfig {
     pub spin: Option<Duration>,
     /// Length of journal segments, in bytes.
     pub segment_bytes: u64,
+    /// When snapshots are made and what is kept.
+    pub snapshots: SnapshotPolicy,
     /// How written bytes become durable.
     pub durability: Durability,
     /// Whether a data directory in memory (tmpfs) will do.
@@ -53,6 +57,7 @@ impl Default for NodeConfig {
             shard_ports: false,
             spin: None,
             segment_bytes: journal::SEGMENT_BYTES,
+            snapshots: SnapshotPolicy::default(),
             durability: Durability::default(),
             allow_memory: false,
             listen: true,
@@ -105,20 +110,12 @@ pub enum RunError {
     /// The journal's lengths do not fit together.
     #[error("journal: {0}")]
     JournalConfig(#[from] journal::ConfigError),
-    /// The data directory was written by another number of shards.
-    #[error(
-        "the data directory {} was written with {found} shards, not {asked}; resharding is not \
-         built yet, start it with --shards {found}",
-        directory.display()
-    )]
-    ShardCount {
-        /// Which.
-        directory: PathBuf,
-        /// How many wrote it.
-        found: usize,
-        /// How many were asked for.
-        asked: usize,
-    },
+    /// The data directory is not laid out as one, or cannot be.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The number of shards cannot be changed. The data directory is as it was.
+    #[error("the number of shards cannot be changed: {0}")]
+    Resharding(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {

@@ -41,10 +41,16 @@ pub mod wake;
 mod test_directory;
 
 mod config;
+mod layout;
 mod node;
+mod progress;
+mod reshard;
 mod server;
+mod snapshots;
 
 pub use config::{NodeConfig, Ready, RunError};
+pub use layout::{Layout, LayoutError};
 pub use node::client::{Client, Driver};
-pub use server::{run, shard_directory};
+pub use server::run;
 pub use shard::Request;
+pub use snapshots::SnapshotPolicy;

@@ -24,15 +24,20 @@ use crate::cores::ShardPlacement;
 use crate::disk::{DirectDisk, DirectDiskConfig};
 use crate::drain::{Drain, block_signals};
 use crate::executor::ExecutorSettings;
+use crate::layout::Layout;
 use crate::listener::{Listener, Reserved, StopHandle, reserve};
 use crate::lock::DirectoryLock;
 use crate::mesh::{Mesh, Seat, seats};
+use crate::node::checkpoints::{CheckpointParts, Checkpoints};
 use crate::node::client::{Client, Driver};
 use crate::node::commit::{commit, prepare};
 use crate::node::parcel::Parcel;
 use crate::node::session::serve;
 use crate::node::tick::tick;
 use crate::node::{Node, NodeParts};
+use crate::progress::Progress;
+use crate::reshard::{change_shard_count, tell_recovery};
+use crate::snapshots::Service;
 use crate::wake::Notify;
 
 /// Parcels that one channel of the mesh holds.
@@ -48,6 +53,7 @@ const BOOTSTRAPPED_FILE: &str = "bootstrapped";
 struct Start {
     shard: u16,
     shards: u16,
+    checkpoints: CheckpointParts,
     seat: Option<Seat<Parcel>>,
     directory: PathBuf,
     disk: DirectDiskConfig,
@@ -116,7 +122,10 @@ pub fn run(
         replayed: Arc::default(),
     };
     let (reports, told) = channel();
-    let (starts, address) = starts(&config, &placement, driver, &shared, reports)?;
+    let progress = Progress::start(shared.replayed.clone());
+    let shards = placement.shards() as u16;
+    let layout = prepare_layout(&config, shards, &shared)?;
+    let (starts, address) = starts(&config, layout, driver, &shared, reports)?;
     let settings = ExecutorSettings { spin_before_park: config.spin, ..Default::default() };
     let since = Instant::now();
     let mut executors = Vec::new();
@@ -125,12 +134,12 @@ pub fn run(
         let executor = settings.start(&placement, shard, move || run_shard(start));
         executors.push(executor.map_err(|error| RunError::Recovery(error.to_string()))?);
     }
-    let shards = placement.shards() as u16;
     let drain = &shared.drain;
     if !await_reports(&told, shards, drain, |report| matches!(report, Report::Recovered))? {
         return Ok(());
     }
     let recovery = since.elapsed();
+    drop(progress);
     shared.recovered.give();
     if !await_reports(&told, shards, drain, |report| matches!(report, Report::Listening))? {
         return Ok(());
@@ -169,13 +178,12 @@ fn await_reports(
 /// Makes what every executor needs, and the address that they listen on.
 fn starts(
     config: &NodeConfig,
-    placement: &ShardPlacement,
+    layout: Layout,
     driver: Option<Driver>,
     shared: &Shared,
     reports: Sender<Report>,
 ) -> Result<(Vec<Start>, Option<SocketAddr>), RunError> {
-    let shards = placement.shards() as u16;
-    check_shard_count(&config.data, shards)?;
+    let shards = layout.shards;
     let (listeners, ports, address) = listeners(config, shards)?;
     let auth = Auth { is_development: true, admin_token: config.admin_token.clone() };
     let disk = DirectDiskConfig {
@@ -190,11 +198,11 @@ fn starts(
     let mut bootstrap = wanted.then(|| (config.bootstrap.clone(), marker));
     let mut driver = driver;
     let seats = seats::<Parcel>(usize::from(shards), MESH_CAPACITY_PARCELS);
+    let service = Service::start(config.snapshots.clone(), shards);
+    let service = service.map_err(|source| RunError::System { what: "snapshots", source })?;
     let mut starts = Vec::new();
     for ((shard, seat), listeners) in (0..shards).zip(seats).zip(listeners) {
-        let directory = shard_directory(&config.data, shard);
-        std::fs::create_dir_all(&directory)
-            .map_err(|source| RunError::Directory { directory: directory.clone(), source })?;
+        let directory = layout.shard_directory(&config.data, shard);
         // Fails here, in the starting thread, where the message is plain.
         DirectDisk::open(&directory, disk)?;
         let mut journal = JournalConfig::new(ShardId(shard), shards);
@@ -204,6 +212,13 @@ fn starts(
         starts.push(Start {
             shard,
             shards,
+            checkpoints: CheckpointParts {
+                service: service.clone(),
+                directory: directory.clone(),
+                archive: layout.shard_directory(Path::new(""), shard),
+                journal: journal.clone(),
+                every_bytes: config.snapshots.every_bytes,
+            },
             seat: Some(seat),
             directory,
             disk,
@@ -221,24 +236,22 @@ fn starts(
     Ok((starts, address))
 }
 
-/// The directory of one shard's journal inside the data directory.
-pub fn shard_directory(data: &Path, shard: u16) -> PathBuf {
-    data.join(format!("shard-{shard:04}"))
-}
-
-fn check_shard_count(data: &Path, shards: u16) -> Result<(), RunError> {
-    let found = (0..=u16::MAX).take_while(|&shard| shard_directory(data, shard).is_dir()).count();
-    // A start that was killed between two directories has written nothing yet.
-    let written = |shard: u16| {
-        std::fs::read_dir(shard_directory(data, shard))
-            .is_ok_and(|mut files| files.next().is_some())
+/// The layout to start with: that of the data directory, carried over to the number of shards that is
+/// asked for.
+fn prepare_layout(config: &NodeConfig, shards: u16, shared: &Shared) -> Result<Layout, RunError> {
+    let data = config.data.as_path();
+    let Some(layout) = Layout::read(data)? else {
+        let layout = Layout::first(shards);
+        layout.make_directories(data)?;
+        layout.commit(data)?;
+        return Ok(layout);
     };
-    let is_used = (0..found as u16).any(written);
-    if found != 0 && is_used && found != usize::from(shards) {
-        let (directory, asked) = (data.to_path_buf(), usize::from(shards));
-        return Err(RunError::ShardCount { directory, found, asked });
+    if layout.shards != shards {
+        let now_ms = CoarseClock::new().now_ms();
+        return change_shard_count(data, layout, shards, now_ms, &shared.replayed);
     }
-    Ok(())
+    layout.clean(data)?;
+    Ok(layout)
 }
 
 type Listening = (Vec<Vec<Reserved>>, Ports, Option<SocketAddr>);
@@ -269,7 +282,7 @@ fn listeners(config: &NodeConfig, shards: u16) -> Result<Listening, RunError> {
 }
 
 /// Seeds the hash maps; reaches no output, so a weak one would do no harm to a replay.
-fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
@@ -298,7 +311,10 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     };
     let recovered = Shard::recover(disk, start.journal, start.hash_seed, now_ms, progress).await;
     let shard = recovered.map_err(|error| error.to_string())?;
-    let node = Node::new(NodeParts { shard, mesh, auth: start.auth, ports: start.ports });
+    tell_recovery(here, shard.recovery());
+    let checkpoints = Checkpoints::new(start.checkpoints, &shard);
+    let (auth, ports) = (start.auth, start.ports);
+    let node = Node::new(NodeParts { shard, mesh, auth, ports, checkpoints });
     handshake(&node, shards).await?;
     let _ = reports.send(Report::Recovered);
     shared.recovered.noticed().await;

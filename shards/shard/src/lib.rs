@@ -7,7 +7,13 @@
 //! durable. The runtime and the simulator drive the same code; it does no I/O of its own (the journal
 //! hands out write jobs), has no clock and no threads.
 
+mod rebuild;
+mod resharding;
 mod shard;
+mod snapshot;
+
+pub use resharding::{BeginningError, load_engine, write_beginning};
+pub use snapshot::{Checkpoint, SnapshotError, make_snapshot};
 
 pub use shard::{
     CONFIRM_EVERY_MESSAGES, Output, RecoverShardError, Request, ResumeError, Shard, ShardError,

@@ -1,16 +1,17 @@
 //! See the crate's documentation.
 
-use std::convert::Infallible;
-
 use engine::{
-    AssetTotals, Command, Effects, Engine, EngineConfig, EngineStatus, Event, Input, Message,
-    Origin, PeerBatch, Query, Refusal, Reply, SequenceGap, Step,
+    AssetTotals, Command, Effects, Engine, EngineConfig, EngineStatus, Event, ImageError, Input,
+    Message, Origin, PeerBatch, Query, Refusal, Reply, SequenceGap, Step,
 };
 use journal::{
-    AppendError, Batch, Disk, Durable, Gate, Journal, JournalConfig, JournalError, Lsn,
+    AppendError, Batch, Disk, Durable, Gate, Journal, JournalConfig, JournalError,
     MAX_PEER_MESSAGES, MAX_RECORD_BYTES, RecoverError, Recovered, Recovery, Written,
 };
 use money::ShardId;
+
+use crate::rebuild::Rebuild;
+use crate::snapshot::Checkpoint;
 
 /// Messages that a shard applies from a peer, durably, before it says so without having anything
 /// else to say. What the peer keeps meanwhile is bounded by this and by what it sends in a round
@@ -108,7 +109,7 @@ pub struct RecoverShardError {
     /// Which shard.
     pub shard: ShardId,
     /// Why.
-    pub cause: RecoverError<Infallible>,
+    pub cause: RecoverError<ImageError>,
 }
 
 /// What a shard reports about itself.
@@ -135,28 +136,21 @@ pub struct Shard<D: Disk> {
 }
 
 impl<D: Disk> Shard<D> {
-    /// Replays the journal and makes the shard that goes on with it. `progress` is told the number
-    /// of every record.
+    /// Loads the newest snapshot, replays the journal behind it and makes the shard that goes on
+    /// from there. `progress` is told the number of every record.
     pub async fn recover(
         disk: D,
         journal: JournalConfig,
         hash_seed: u64,
         now_ms: u64,
-        mut progress: impl FnMut(u64),
+        progress: impl FnMut(u64),
     ) -> Result<Shard<D>, RecoverShardError> {
-        let (shard, shards) = (journal.shard, journal.shards);
-        let mut engine = Engine::new(EngineConfig { shard, shards, hash_seed });
-        let mut effects = Effects::default();
-        let replay = |lsn: Lsn, time_ms: u64, input: Input| {
-            // Nobody waits for the answers of a replay, and what is to be sent again stays in the
-            // engine until the peers have said what they know.
-            let _ = engine.step(time_ms, &input, None, &mut effects);
-            effects.clear();
-            progress(lsn.0);
-            Ok::<(), Infallible>(())
-        };
-        let recovered = journal::recover(disk, journal, Lsn(0), now_ms, replay).await;
+        let shard = journal.shard;
+        let config = EngineConfig { shard, shards: journal.shards, hash_seed };
+        let mut rebuild = Rebuild::new(config, progress);
+        let recovered = journal::recover(disk, journal, now_ms, &mut rebuild).await;
         let recovered = recovered.map_err(|cause| RecoverShardError { shard, cause })?;
+        let (engine, effects) = (rebuild.into_engine(), Effects::default());
         let exchange = |peer| Exchange {
             releasable: engine.last_message(peer),
             sent: engine.last_message(peer),
@@ -346,6 +340,18 @@ impl<D: Disk> Shard<D> {
         self.engine.confirm(peer, applied);
         self.exchanges[peer.0 as usize].sent = applied;
         Ok(())
+    }
+
+    /// What a snapshot of the state as it is now must be like. It may begin when the record is durable,
+    /// see [`Shard::status`].
+    pub fn checkpoint(&self) -> Checkpoint {
+        let peers = self.engine.placement().all();
+        Checkpoint {
+            shard: self.engine.shard(),
+            lsn: self.journal.last().0,
+            state_hash: self.engine.state_hash(),
+            confirmed: peers.map(|peer| self.engine.confirmed(peer)).collect(),
+        }
     }
 
     /// What this shard reports.

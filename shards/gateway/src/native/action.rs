@@ -95,6 +95,8 @@ pub enum Gather {
     },
     /// Ask every shard [`Query::Status`]; answer with [`super::respond_shards`].
     Shards,
+    /// Have every shard make a snapshot, and go on as for [`Gather::Shards`] without waiting for it.
+    BeginSnapshots,
 }
 
 impl Gather {
@@ -102,14 +104,14 @@ impl Gather {
     pub fn command(&self, shard: ShardId) -> Option<Command> {
         match *self {
             Gather::CancelAll { symbol } => Some(Command::CancelShard { shard, symbol }),
-            Gather::Shards => None,
+            Gather::Shards | Gather::BeginSnapshots => None,
         }
     }
 
     /// The question for one shard, if this is done by questions.
     pub fn query(&self, shard: ShardId) -> Option<Query> {
         match self {
-            Gather::CancelAll { .. } => None,
+            Gather::CancelAll { .. } | Gather::BeginSnapshots => None,
             Gather::Shards => Some(Query::Status { shard }),
         }
     }
@@ -170,6 +172,8 @@ pub(super) enum Shape {
     AdminMarket(SymbolId),
     /// For an administrator, who names users in parameters.
     Admin,
+    /// Snapshots instead of shards; they have just been asked for, or not.
+    Snapshots { begun: bool },
 }
 
 /// One shard, for `GET /api/v1/admin/shards`: what the engine says and what the runtime knows.
@@ -183,12 +187,53 @@ pub struct ShardReport {
     pub appended_lsn: u64,
     /// Highest durable one.
     pub durable_lsn: u64,
-    /// That of the newest snapshot, if there is one.
-    pub snapshot_lsn: Option<u64>,
+    /// Its snapshots.
+    pub snapshot: SnapshotReport,
     /// Messages for other shards that wait for room in their channels.
     pub outbox_depth: u64,
     /// Effects that wait until they are durable.
     pub held_effects: u64,
     /// Requests admitted here and not answered yet.
     pub requests_in_flight: u64,
+}
+
+/// Where the snapshots of one shard stand, for `GET /api/v1/admin/snapshots`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotReport {
+    /// What is going on.
+    pub state: SnapshotState,
+    /// How many were made since the start of the server.
+    pub made: u64,
+    /// The last record that the newest one covers.
+    pub lsn: Option<u64>,
+    /// When it was made, in ms since the epoch.
+    pub created_ms: Option<u64>,
+    /// Its length, in bytes.
+    pub bytes: Option<u64>,
+    /// How long the last one since the start took, in ms.
+    pub took_ms: Option<u64>,
+    /// Why the last attempt made none, or old files could not be removed.
+    pub failure: Option<String>,
+}
+
+/// What a shard's snapshots are doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotState {
+    /// Nothing.
+    Idle,
+    /// One is due and has not begun.
+    Waiting,
+    /// One is being made.
+    Running,
+}
+
+impl SnapshotState {
+    /// As the wire spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SnapshotState::Idle => "idle",
+            SnapshotState::Waiting => "waiting",
+            SnapshotState::Running => "running",
+        }
+    }
 }

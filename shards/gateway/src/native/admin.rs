@@ -15,8 +15,8 @@ use super::context::Context;
 use super::failure::{Code, Failure};
 use super::fields::{Field, body_fields, path_field, query_fields};
 use super::order::{optional_symbol, symbol_of};
-use crate::http::Request;
 use crate::http::response::Framing;
+use crate::http::{Method, Request};
 
 /// Most decimals of a tick, see `money::SymbolSpec::check`.
 const MAX_TICK_DECIMALS: u32 = 18;
@@ -265,6 +265,13 @@ pub(super) fn proof(framing: Framing) -> Action {
 /// `GET /api/v1/admin/shards`.
 pub(super) fn shards(framing: Framing) -> Action {
     Action::Gather { gather: Gather::Shards, respond: Respond { shape: Shape::Admin, framing } }
+}
+
+/// `GET` or `POST /api/v1/admin/snapshots`.
+pub(super) fn snapshots(method: Method, framing: Framing) -> Action {
+    let begun = method == Method::Post;
+    let gather = if begun { Gather::BeginSnapshots } else { Gather::Shards };
+    Action::Gather { gather, respond: Respond { shape: Shape::Snapshots { begun }, framing } }
 }
 
 fn about(symbol: SymbolId, query: Query, framing: Framing) -> Action {

@@ -115,6 +115,35 @@ fn write_tape_entry(out: &mut Vec<u8>, trade: &TapeEntry, spec: &SymbolSpec) {
 }
 
 /// Appends one shard's report.
+pub(super) fn write_snapshot(out: &mut Vec<u8>, report: &ShardReport) {
+    let snapshot = &report.snapshot;
+    out.extend_from_slice(b"{\"shard\":");
+    write::integer(out, u64::from(report.shard.0));
+    out.extend_from_slice(b",\"state\":");
+    write::string(out, snapshot.state.as_str());
+    for (name, value) in [
+        ("made", Some(snapshot.made)),
+        ("lsn", snapshot.lsn),
+        ("created_ms", snapshot.created_ms),
+        ("bytes", snapshot.bytes),
+        ("took_ms", snapshot.took_ms),
+    ] {
+        out.push(b',');
+        write::string(out, name);
+        out.push(b':');
+        match value {
+            Some(value) => write::integer(out, value),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.extend_from_slice(b",\"failure\":");
+    match &snapshot.failure {
+        Some(failure) => write::string(out, failure),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
 pub(super) fn write_shard(out: &mut Vec<u8>, report: &ShardReport) {
     let status = &report.status;
     let mut first = true;
@@ -127,7 +156,7 @@ pub(super) fn write_shard(out: &mut Vec<u8>, report: &ShardReport) {
         ("unconfirmed_messages", Some(status.unconfirmed)),
         ("appended_lsn", Some(report.appended_lsn)),
         ("durable_lsn", Some(report.durable_lsn)),
-        ("snapshot_lsn", report.snapshot_lsn),
+        ("snapshot_lsn", report.snapshot.lsn),
         ("outbox_depth", Some(report.outbox_depth)),
         ("held_effects", Some(report.held_effects)),
         ("requests_in_flight", Some(report.requests_in_flight)),

@@ -204,8 +204,14 @@ fn write_public_trade(out: &mut Vec<u8>, trade: &TapeEntry, symbol: SymbolId, re
     });
 }
 
-/// Appends the answer to `GET /api/v1/admin/shards`.
+/// Appends the answer to `GET /api/v1/admin/shards` or to a request about `/api/v1/admin/snapshots`.
 pub fn respond_shards(respond: &Respond, reports: &[ShardReport], out: &mut Vec<u8>) {
+    if let Shape::Snapshots { begun } = respond.shape {
+        let status = if begun { 202 } else { 200 };
+        return write_json(out, status, respond.framing, |out| {
+            envelope(out, |out| write::array(out, reports, admin_format::write_snapshot));
+        });
+    }
     write_json(out, 200, respond.framing, |out| {
         envelope(out, |out| write::array(out, reports, admin_format::write_shard));
     });

@@ -20,7 +20,9 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Answer, Gather, Pending, Respond, ShardReport};
+pub use action::{
+    Action, Answer, Gather, Pending, Respond, ShardReport, SnapshotReport, SnapshotState,
+};
 pub use context::{Auth, Context, Ports, Serving};
 pub use failure::Code;
 pub use format::{

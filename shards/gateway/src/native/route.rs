@@ -52,6 +52,7 @@ enum Route<'a> {
     AdminOrders,
     AdminProof,
     AdminShards,
+    AdminSnapshots,
     AdminBook,
     AdminTape,
     AdminBalances,
@@ -89,6 +90,7 @@ fn find(path: &str) -> Option<Route<'_>> {
         "admin/orders" => Route::AdminOrders,
         "admin/proof" => Route::AdminProof,
         "admin/shards" => Route::AdminShards,
+        "admin/snapshots" => Route::AdminSnapshots,
         "admin/book" => Route::AdminBook,
         "admin/tape" => Route::AdminTape,
         "admin/balances" => Route::AdminBalances,
@@ -111,6 +113,7 @@ impl Route<'_> {
         match self {
             Route::Order => "allow: GET, HEAD, POST, OPTIONS\r\n",
             Route::Orders => "allow: GET, HEAD, DELETE, OPTIONS\r\n",
+            Route::AdminSnapshots => "allow: GET, HEAD, POST, OPTIONS\r\n",
             Route::AdminOrders => "allow: DELETE, OPTIONS\r\n",
             Route::AdminSymbol(_) | Route::AdminUser(_) => "allow: PATCH, OPTIONS\r\n",
             Route::CreateOrder
@@ -271,6 +274,7 @@ fn of_admin(
         Route::AdminOrders => admin::cancel_all(request, context, framing),
         Route::AdminProof => Ok(admin::proof(framing)),
         Route::AdminShards => Ok(admin::shards(framing)),
+        Route::AdminSnapshots => Ok(admin::snapshots(request.method, framing)),
         Route::AdminBook => admin::book(request, context, framing),
         Route::AdminTape => admin::tape(request, context, framing),
         Route::AdminBalances => admin::balances(request, framing),

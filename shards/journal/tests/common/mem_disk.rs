@@ -1,7 +1,8 @@
 //! A disk in memory that fails as disks do.
 //!
 //! It keeps what was written apart from what is durable. A power cut keeps every unsynced sector of
-//! 512 bytes or loses it, each on its own, and the same for every unsynced name, in order.
+//! 512 bytes or loses it, each on its own, and the same for every unsynced name, in order. A file that
+//! grew is then as long as what was kept of it, or as it was.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ struct File {
     live: Vec<u8>,
     durable: Vec<u8>,
     unsynced: BTreeSet<usize>,
+    /// Created without a length.
+    grows: bool,
 }
 
 #[derive(Clone)]
@@ -99,10 +102,13 @@ impl MemDisk {
         let survive = |content: &Content| {
             let file = content.borrow();
             let mut bytes = file.durable.clone();
-            bytes.resize(file.live.len(), 0);
+            if file.live.len() > bytes.len() && keep() {
+                bytes.resize(file.live.len(), 0);
+            }
             for &sector in &file.unsynced {
                 let range = sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
                 if keep() {
+                    bytes.resize(bytes.len().max(range.end), 0);
                     bytes[range.clone()].copy_from_slice(&file.live[range]);
                 }
             }
@@ -110,6 +116,11 @@ impl MemDisk {
         };
         let files: Vec<_> = names.keys().cloned().zip(names.values().map(survive)).collect();
         MemDisk::with_files(files)
+    }
+
+    /// This disk, failing together with another.
+    pub fn on_power_of(self, other: &MemDisk) -> MemDisk {
+        MemDisk { faults: other.faults.clone(), ..self }
     }
 
     /// A disk on which all this is durable.
@@ -134,7 +145,7 @@ impl MemDisk {
 
     /// Puts a file, durably.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
-        let file = File { live: bytes.clone(), durable: bytes, unsynced: BTreeSet::new() };
+        let file = File { live: bytes.clone(), durable: bytes, ..File::default() };
         let content = Rc::new(RefCell::new(file));
         let mut state = self.state.borrow_mut();
         state.names.insert(name.to_owned(), content.clone());
@@ -199,7 +210,8 @@ impl Disk for MemDisk {
         }
         // Old garbage, not zeros: nobody promised zeros before they are written and synced.
         let bytes = vec![0xA5; length as usize];
-        let file = File { live: bytes.clone(), durable: bytes, unsynced: BTreeSet::new() };
+        let grows = length == 0;
+        let file = File { live: bytes.clone(), durable: bytes, grows, ..File::default() };
         let content = Rc::new(RefCell::new(file));
         self.change_name(NameChange::Set(name.to_owned(), content.clone()));
         Ok(MemFile { content, faults: self.faults.clone() })
@@ -266,6 +278,10 @@ impl DiskFile for MemFile {
             // A write that fails may have written anything: all of it, as far as this disk goes, and
             // the power cut decides sector by sector.
             let mut content = self.content.borrow_mut();
+            if content.grows && start <= content.live.len() {
+                let end = content.live.len().max(start + length);
+                content.live.resize(end, 0);
+            }
             content.live[start..start + length].copy_from_slice(&buffer.0[..length]);
             let sectors = start / SECTOR_BYTES..(start + length).div_ceil(SECTOR_BYTES);
             content.unsynced.extend(sectors);

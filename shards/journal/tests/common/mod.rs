@@ -2,10 +2,14 @@
 #![allow(dead_code)] // Each test program uses its own part.
 
 pub mod mem_disk;
+pub mod model;
 
-use engine::{Command, Fill, Input, Message, OrderRef, PeerBatch, Place, Submit, Transfer};
+use std::convert::Infallible;
+
+use engine::{Command, Fill, Input, Message, OrderRef, PeerBatch, Piece, Place, Submit, Transfer};
 use journal::{
-    Disk, Durable, Journal, JournalConfig, JournalError, Lsn, Recovery, block_on, recover,
+    Disk, Durable, Journal, JournalConfig, JournalError, Lsn, RecoverError, Recovery, Replay,
+    SnapshotHead, block_on, recover,
 };
 use money::{
     AssetId, Cid, Lots, OrderId, OrderKind, Price, Role, SelfTrade, ShardId, Side, SymbolId,
@@ -148,18 +152,39 @@ pub fn commit<D: Disk>(journal: &mut Journal<D>) -> Result<Durable, JournalError
 /// A recovered journal, what was replayed (LSN, time, input), and the report.
 pub type Replayed<D> = (Journal<D>, Vec<(Lsn, u64, Input)>, Recovery);
 
+/// Collects the records; takes any snapshot for empty.
+#[derive(Default)]
+pub struct Records(pub Vec<(Lsn, u64, Input)>);
+
+impl Replay for Records {
+    type Error = Infallible;
+
+    fn begin(&mut self, _: &SnapshotHead) {}
+
+    fn piece(&mut self, _: Piece) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn loaded(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn empty(&mut self) {}
+
+    fn record(&mut self, lsn: Lsn, time_ms: u64, input: Input) -> Result<(), Infallible> {
+        self.0.push((lsn, time_ms, input));
+        Ok(())
+    }
+}
+
 /// Recovers and collects all records.
 pub fn replay<D: Disk>(
     disk: &D,
     config: &JournalConfig,
-) -> Result<Replayed<D>, journal::RecoverError<std::convert::Infallible>> {
-    let mut records = Vec::new();
-    let on_record = |lsn, time_ms, input| {
-        records.push((lsn, time_ms, input));
-        Ok(())
-    };
-    let recovered = block_on(recover(disk.clone(), config.clone(), Lsn(0), NOW_MS, on_record))?;
-    Ok((recovered.journal, records, recovered.report))
+) -> Result<Replayed<D>, RecoverError<Infallible>> {
+    let mut records = Records::default();
+    let recovered = block_on(recover(disk.clone(), config.clone(), NOW_MS, &mut records))?;
+    Ok((recovered.journal, records.0, recovered.report))
 }
 
 /// Fails unless the records are those of [`append`], from 1 without gaps. Returns the last.

@@ -91,14 +91,14 @@ impl Node {
         let (http, collected) = self.collect(http);
         for shard in self.placement.all() {
             let command = gather.command(shard);
-            let request = match (&command, gather.query(shard)) {
-                (Some(command), _) => Request::Command(command.clone()),
-                (None, Some(query)) => Request::Query(query),
-                (None, None) => continue,
+            let ask = match (&command, gather.query(shard)) {
+                (Some(command), _) => Ask::Request(Request::Command(command.clone())),
+                (None, Some(query)) => Ask::Request(Request::Query(query)),
+                (None, None) => Ask::Snapshot,
             };
             let (http, collected) = (http.clone(), collected.clone());
             let token = self.waiting.insert(Waiter::Gather { http, collected, command });
-            self.ask(shard, token, Ask::Request(request));
+            self.ask(shard, token, ask);
         }
     }
 
@@ -298,7 +298,7 @@ impl Node {
             status,
             appended_lsn: now.appended_lsn,
             durable_lsn: now.durable_lsn,
-            snapshot_lsn: None,
+            snapshot: self.checkpoints.report(&shard),
             outbox_depth: depths.sum(),
             held_effects: now.gate_depth,
             requests_in_flight: self.waiting.len() as u64,

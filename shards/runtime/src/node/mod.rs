@@ -7,10 +7,11 @@
 //! | a session per connection | reads, parses, applies what this shard owns, sends on what it does not |
 //! | the turn | takes what peers sent, lets go what is durable, sends a parcel per peer |
 //! | the commit | writes the journal's batches, one after the other |
-//! | the tick | limits of quiet connections, confirmations, the next segment |
+//! | the tick | limits of quiet connections, confirmations, the next segment, snapshots |
 //!
 //! Nothing is awaited while the shard is borrowed, so a borrow never meets another.
 
+pub(crate) mod checkpoints;
 pub(crate) mod client;
 pub(crate) mod commit;
 mod dispatch;
@@ -23,4 +24,4 @@ pub(crate) mod tick;
 mod waiting;
 
 pub(crate) use measure::start_uptime;
-pub(crate) use node::{Node, NodeParts};
+pub(crate) use node::{FATAL_EXIT_CODE, Node, NodeParts};

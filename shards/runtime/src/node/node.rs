@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use engine::Origin;
+use engine::{Origin, Query};
 use gateway::http;
 use gateway::native::{self, Action, Auth, Context, Ports, Serving};
 use money::{Placement, ShardId};
@@ -12,8 +12,8 @@ use shard::{Output, Request, Shard, ShardError};
 use slab::Slab;
 use telemetry::ShardMetrics;
 
+use super::checkpoints::Checkpoints;
 use super::measure::{ROUTES, route_of};
-
 use super::parcel::{Ask, Parcel, Tell, Token};
 use super::session::Session;
 use super::waiting::Waiting;
@@ -25,7 +25,7 @@ use crate::wake::Notify;
 /// Parcels that are taken from the peers in one turn.
 const TURN_PARCELS: usize = 256;
 /// Exit code after an error that the node cannot go on with.
-const FATAL_EXIT_CODE: i32 = 1;
+pub(crate) const FATAL_EXIT_CODE: i32 = 1;
 
 /// What a node is made of.
 pub(crate) struct NodeParts {
@@ -33,6 +33,7 @@ pub(crate) struct NodeParts {
     pub mesh: Mesh<Parcel>,
     pub auth: Auth,
     pub ports: Ports,
+    pub checkpoints: Checkpoints,
 }
 
 /// One executor's shard and everything around it.
@@ -53,6 +54,7 @@ pub(crate) struct Node {
     pub commit: Notify,
     auth: Auth,
     ports: Ports,
+    pub(super) checkpoints: Checkpoints,
     pub(super) mesh: Mesh<Parcel>,
     /// What goes to each peer at the end of the turn.
     pub(super) parcels: RefCell<Vec<Parcel>>,
@@ -67,7 +69,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub fn new(parts: NodeParts) -> Rc<Node> {
-        let NodeParts { shard, mesh, auth, ports } = parts;
+        let NodeParts { shard, mesh, auth, ports, checkpoints } = parts;
         let (here, placement) = (shard.engine().shard(), shard.engine().placement());
         let parcels = placement.all().map(|_| Parcel::default()).collect();
         Rc::new(Node {
@@ -84,6 +86,7 @@ impl Node {
             commit: Notify::new(),
             auth,
             ports,
+            checkpoints,
             mesh,
             parcels: RefCell::new(parcels),
             inbox: RefCell::default(),
@@ -166,6 +169,11 @@ impl Node {
             }
             Ask::Request(Request::Query(query)) => {
                 self.metrics.query_applied();
+                self.shard.borrow_mut().query(&query, origin);
+            }
+            Ask::Snapshot => {
+                self.checkpoints.want();
+                let query = Query::Status { shard: self.here };
                 self.shard.borrow_mut().query(&query, origin);
             }
             Ask::Metrics => {

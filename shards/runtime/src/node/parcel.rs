@@ -11,6 +11,8 @@ pub(crate) enum Ask {
     Request(Request),
     /// Its metrics.
     Metrics,
+    /// That it has a snapshot made. It answers with its status.
+    Snapshot,
 }
 
 /// The answer.

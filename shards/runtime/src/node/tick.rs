@@ -11,13 +11,14 @@ const CONFIRM_EVERY: Duration = Duration::from_millis(100);
 /// After how many of those the connections' limits are looked at: about a second.
 const LIMITS_EVERY_TICKS: u32 = 10;
 
-/// Confirmations, limits of quiet connections, the next segment after a full disk. Never ends.
+/// Confirmations, snapshots, limits of quiet connections, the next segment after a full disk. Never ends.
 pub(crate) async fn tick(node: Rc<Node>) {
     let mut ticks = 0u32;
     loop {
         glommio::timer::sleep(CONFIRM_EVERY).await;
         node.clock.turn();
         confirm(&node);
+        node.checkpoints.turn(&node.shard.borrow());
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(LIMITS_EVERY_TICKS) {
             prepare(&node);

@@ -232,8 +232,15 @@ fn administration_answers_what_it_made() {
     );
     let shard = &exchange.admin("GET", "shards", "").data()[0];
     assert_eq!((&shard["appended_lsn"], &shard["durable_lsn"]), (&json!(7), &json!(6)));
-    assert_eq!(shard["snapshot_lsn"], Value::Null);
+    assert_eq!(shard["snapshot_lsn"], 5);
     assert_eq!(shard["state_hash"].as_str().unwrap().len(), 16);
+    assert_eq!(
+        exchange.admin("GET", "snapshots", "").data()[0],
+        json!({"shard": 0, "state": "idle", "made": 3, "lsn": 5, "created_ms": 1_700_000_000_000u64,
+               "bytes": null, "took_ms": null, "failure": "no \"space\""})
+    );
+    let begun = exchange.admin("POST", "snapshots", "");
+    assert_eq!(begun.data()[0]["state"], "waiting");
 }
 
 #[test]

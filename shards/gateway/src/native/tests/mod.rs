@@ -10,8 +10,8 @@ use money::{Placement, ShardId};
 use serde_json::Value;
 
 use super::{
-    Action, Auth, Context, Gather, Ports, Serving, ShardReport, resolve, respond, respond_shards,
-    respond_text, route,
+    Action, Auth, Context, Gather, Ports, Serving, ShardReport, SnapshotReport, SnapshotState,
+    resolve, respond, respond_shards, respond_text, route,
 };
 use crate::http::Connection;
 
@@ -142,13 +142,28 @@ impl Exchange {
                 let reply = self.apply(Input::Command(gather.command(ShardId(0)).unwrap()));
                 respond(&how, &reply, &self.context(), &mut out);
             }
-            Action::Gather { gather: Gather::Shards, respond: how } => {
+            Action::Gather {
+                gather: gather @ (Gather::Shards | Gather::BeginSnapshots),
+                respond: how,
+            } => {
+                let state = match gather {
+                    Gather::BeginSnapshots => SnapshotState::Waiting,
+                    _ => SnapshotState::Idle,
+                };
                 let report = ShardReport {
                     shard: ShardId(0),
                     status: self.engine.status(),
                     appended_lsn: 7,
                     durable_lsn: 6,
-                    snapshot_lsn: None,
+                    snapshot: SnapshotReport {
+                        state,
+                        made: 3,
+                        lsn: Some(5),
+                        created_ms: Some(1_700_000_000_000),
+                        bytes: None,
+                        took_ms: None,
+                        failure: Some("no \"space\"".to_owned()),
+                    },
                     outbox_depth: 0,
                     held_effects: 1,
                     requests_in_flight: 2,
