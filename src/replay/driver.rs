@@ -115,10 +115,16 @@ struct Driver<'a, V> {
     elapsed: Duration,
 }
 
+/// Whether each command must be settled on both sides before the next one, and how many may be under
+/// way.
+fn pace<V: Venue>(venue: &V) -> (bool, usize) {
+    let wait = venue.shards() > 1;
+    (wait, if wait { 1 } else { venue.window() })
+}
+
 impl<'a, V: Venue> Driver<'a, V> {
     fn new(venue: &'a mut V, set: &'a Set, progress: &'a ProgressBar) -> Result<Driver<'a, V>> {
-        let wait = venue.shards() > 1;
-        let window = if wait { 1 } else { venue.window() };
+        let (wait, window) = pace(venue);
         let orders = set.references.len();
         Ok(Driver {
             venue,
@@ -149,6 +155,10 @@ impl<'a, V: Venue> Driver<'a, V> {
         self.progress.set_message("commands");
         let mut begin = Instant::now();
         while self.next < self.set.flow.len() || !self.under_way.is_empty() {
+            if self.under_way.is_empty() {
+                // It may have come back with another number of shards.
+                (self.wait, self.window) = pace(self.venue);
+            }
             match self.turn().await {
                 Ok(()) => {}
                 Err(VenueError::Fatal(error)) => return Err(error),

@@ -123,10 +123,26 @@ impl Http {
             market: None,
             under_way: VecDeque::with_capacity(WINDOW),
         };
-        let data: ShardsData = http.get("/api/v1/shards", Caller::Nobody)?;
-        ensure!(data.shards > 0, "the server says that it has no shards");
-        http.shards = data.shards;
+        http.count_shards()?;
         Ok(http)
+    }
+
+    /// Asks how many shards there are now; a connection that is lost again is found out by the next
+    /// request.
+    fn look_at_shards(&mut self) {
+        self.push_request("GET", "/api/v1/shards", Caller::Nobody, "", "");
+        let Ok(response) = self.connection.receive() else { return };
+        let envelope: Result<Envelope<ShardsData>> = parse(&response);
+        if let Ok(Envelope { data: Some(ShardsData { shards }), .. }) = envelope {
+            self.shards = shards;
+        }
+    }
+
+    fn count_shards(&mut self) -> Result<()> {
+        let data: ShardsData = self.get("/api/v1/shards", Caller::Nobody)?;
+        ensure!(data.shards > 0, "the server says that it has no shards");
+        self.shards = data.shards;
+        Ok(())
     }
 
     fn market(&self) -> Result<&Market> {
@@ -166,6 +182,7 @@ impl Http {
                 Ok(response) => return Ok(response),
                 Err(error) if is_loss(&error) && begin.elapsed() < self.reconnect => {
                     self.connection = open_patiently(&self.endpoint, self.reconnect)?;
+                    self.look_at_shards();
                 }
                 Err(error) => return Err(error).with_context(|| format!("{method} {path}")),
             }
@@ -410,6 +427,7 @@ impl Venue for Http {
     async fn reconnect(&mut self) -> Result<()> {
         self.under_way.clear();
         self.connection = open_patiently(&self.endpoint, self.reconnect)?;
+        self.count_shards()?;
         // A proof's markers run behind everything on the way between two shards: after the first one
         // the symbol's shard has seen it, after the second one the homes have what came of it.
         for _ in 0..2 {

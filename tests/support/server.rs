@@ -187,6 +187,11 @@ impl Server {
         self.options.shards
     }
 
+    /// From its next start on it has so many shards.
+    pub fn set_shards(&mut self, shards: u16) {
+        self.options.shards = shards;
+    }
+
     /// The data directory.
     pub fn data(&self) -> &Path {
         &self.data
