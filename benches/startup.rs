@@ -3,7 +3,9 @@
 //! `cargo bench --bench startup -- [--quick] [DIRECTORY]`
 //!
 //! A node with one shard and one with two each take 100,000 users and 1,000,000 resting orders, with
-//! journals on disk; then they are started from those journals, then from snapshots. What is told is
+//! journals on disk; then they are started from those journals, then from snapshots. Another takes
+//! 1,000,000 orders of 1,000 users and cancels each soon: a market at work, where a replay meets what
+//! it has just touched, instead of each order somewhere else in memory. What is told is
 //! the node's own recovery time, from the start of its executors until all shards are recovered, which
 //! is when it begins to listen. The files are in the page cache or not as the system has it: the node
 //! reads past it in any case.
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Command, NewSymbol, Place, Refusal, Reply, Transfer};
+use engine::{Command, NewSymbol, OrderRef, Place, Refusal, Reply, Transfer};
 use journal::{JournalConfig, SnapshotHead, SnapshotWriter, StdDisk, block_on};
 use money::{
     Asset, AssetId, Cid, Lots, OrderKind, Price, SelfTrade, ShardId, Side, SymbolId, SymbolRules,
@@ -25,6 +27,9 @@ const USERS: u64 = 100_000;
 const ORDERS: u64 = 1_000_000;
 /// `--quick`: a tenth.
 const QUICK_DIVISOR: u64 = 10;
+/// Users and open orders of a market at work.
+const ACTIVE_USERS: u64 = 1_000;
+const ACTIVE_ORDERS: u64 = 1_000;
 const SYMBOLS: u32 = 10;
 /// Commands under way at once.
 const WINDOW: usize = 4_096;
@@ -32,10 +37,13 @@ const ROUNDS: usize = 5;
 /// How long to leave a shard alone whose journal waits for its next segment.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
+/// What a node takes.
 #[derive(Clone, Copy)]
 struct Size {
     users: u64,
     orders: u64,
+    /// Every order is canceled when so many have come behind it.
+    resting: u64,
 }
 
 fn main() {
@@ -46,21 +54,26 @@ fn main() {
         return println!("skipped: measures only under `cargo bench`, or with --bench");
     }
     let divisor = if has("--quick") { QUICK_DIVISOR } else { 1 };
-    let size = Size { users: USERS / divisor, orders: ORDERS / divisor };
+    let orders = ORDERS / divisor;
+    let large = Size { users: USERS / divisor, orders, resting: orders };
+    let active = Size { users: ACTIVE_USERS, orders, resting: ACTIVE_ORDERS };
     let parent = words.iter().find(|word| !word.starts_with("--"));
     let parent = parent.map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let directory = tempfile::Builder::new().prefix("startup-").tempdir_in(parent);
     let directory = directory.expect("a directory for journals");
     println!(
-        "{:<28} {:>6} {:>12} {:>10} {:>10} {:>14}",
+        "{:<30} {:>6} {:>12} {:>10} {:>10} {:>14}",
         "start from", "shards", "open orders", "median ms", "worst ms", "per second"
     );
     for shards in [1, 2] {
-        let data = directory.path().join(shards.to_string());
-        run(&data, shards, Some(fill(size)));
-        measure("the journal", &data, shards, size);
+        let data = directory.path().join(format!("large-{shards}"));
+        run(&data, shards, Some(fill(large)));
+        measure("the journal, all orders open", &data, shards, large);
         write_snapshots(&data, shards);
-        measure("snapshots", &data, shards, size);
+        measure("snapshots", &data, shards, large);
+        let data = directory.path().join(format!("active-{shards}"));
+        run(&data, shards, Some(fill(active)));
+        measure("the journal, a market at work", &data, shards, active);
     }
 }
 
@@ -77,8 +90,8 @@ fn measure(what: &str, data: &Path, shards: u16, size: Size) {
     let items = if records > size.orders { records } else { size.orders };
     let unit = if records > size.orders { "records" } else { "orders" };
     println!(
-        "{what:<28} {shards:>6} {:>12} {:>10} {:>10} {:>9.2} M {unit}",
-        size.orders,
+        "{what:<30} {shards:>6} {:>12} {:>10} {:>10} {:>9.2} M {unit}",
+        size.resting.min(size.orders),
         median.as_millis(),
         worst.as_millis(),
         items as f64 / median.as_secs_f64() / 1e6
@@ -141,6 +154,8 @@ async fn take_answer(client: &Client, under_way: &mut HashMap<u64, Command>) {
             client.sleep(BUSY_PAUSE).await;
             submit(client, under_way, command);
         }
+        // It overtook its order, which had to be sent again.
+        Reply::Refused(Refusal::OrderNotFound) => {}
         Reply::Refused(refusal) => panic!("refused: {refusal}"),
         _ => {}
     }
@@ -174,13 +189,13 @@ fn commands(size: Size) -> impl Iterator<Item = Command> {
             Command::Deposit(Transfer { user, asset, amount, reference })
         })
     });
-    let orders = (0..size.orders).map(move |number| {
+    let orders = (0..size.orders).flat_map(move |number| {
         let user = number % size.users;
         // Spread over 2,000 prices a side that never meet.
         let spread = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % 2_000;
         let side = if number % 2 == 0 { Side::Buy } else { Side::Sell };
         let price = if side == Side::Buy { 100_000 - spread } else { 100_001 + spread };
-        Command::Place(Place {
+        let place = Command::Place(Place {
             user: UserId(user),
             symbol: SymbolId(user as u32 % SYMBOLS),
             side,
@@ -191,10 +206,19 @@ fn commands(size: Size) -> impl Iterator<Item = Command> {
             price: Price(price),
             qty: Lots(1 + number % 1_000),
             quote_qty: None,
-            cid: Some(Cid::parse(&format!("order-{number}")).expect("a cid")),
-        })
+            cid: Some(cid(number)),
+        });
+        let cancel = number.checked_sub(size.resting).map(|old| {
+            let user = UserId(old % size.users);
+            Command::Cancel { user, order: OrderRef::Cid(cid(old)) }
+        });
+        std::iter::once(place).chain(cancel)
     });
     assets.chain(symbols).chain(users).chain(deposits).chain(orders)
+}
+
+fn cid(number: u64) -> Cid {
+    Cid::parse(&format!("order-{number}")).expect("a cid")
 }
 
 /// What the background thread of a running node does, at the end of its journals.

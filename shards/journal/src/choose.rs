@@ -84,8 +84,10 @@ pub(crate) async fn load<D: Disk, R: Replay>(
         Some(Some(beginning)) if beginning != 0 => {
             return Err(choice.nothing_without(snapshot_name(Lsn(0))).into());
         }
+        // S1: whatever a later segment says that it begins with.
+        Some(None) => return Err(choice.nothing_without(segment_name(FIRST_NUMBER)).into()),
         // N10.
-        _ => replay.empty(),
+        None | Some(Some(_)) => replay.empty(),
     }
     Ok(Start { walk, snapshot: None, needed, damaged: choice.damaged })
 }

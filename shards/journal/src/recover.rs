@@ -17,7 +17,7 @@
 //! | S3 | the first block is no segment header, its checksum is wrong, or it names another segment | damage, or a renamed file | refuse |
 //! | S4 | a higher format version | written by a newer ringbook | refuse |
 //! | S5 | another shard, or another shard count | somebody else's file, or `--shards` changed without redistribution | refuse |
-//! | S6 | the file's length is not what the header says | a file cut off or grown | refuse |
+//! | S6 | the file's length is not what the header says, or none that a segment can have | a file cut off or grown | refuse |
 //!
 //! Batches. One is *due* at the place behind the last one; it must carry the next LSN and the hash of
 //! the batch before it. A batch is *whole* when header, length and checksum agree.

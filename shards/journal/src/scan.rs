@@ -60,14 +60,19 @@ enum Judged {
 }
 
 /// One chunk of a file, kept so that the many small looks at it cost one read.
-#[derive(Default)]
 struct Window {
+    /// How much is read at once, in bytes.
+    chunk_bytes: usize,
     segment: u64,
     offset: u64,
     bytes: Vec<u8>,
 }
 
 impl Window {
+    fn new(chunk_bytes: usize) -> Window {
+        Window { chunk_bytes, segment: 0, offset: 0, bytes: Vec::new() }
+    }
+
     fn forget(&mut self) {
         self.bytes.clear();
     }
@@ -83,14 +88,14 @@ impl Window {
         let held = self.offset..self.offset + self.bytes.len() as u64;
         if self.segment != segment.number || offset < held.start || end > held.end {
             let left = segment.length_bytes.saturating_sub(offset);
-            let chunk = (READ_CHUNK_BYTES.max(length) as u64).min(left) as usize;
+            let chunk = (self.chunk_bytes.max(length) as u64).min(left) as usize;
             let failed = |cause| JournalError::new("read", &segment.name, offset, cause);
             let bytes = segment.file.read_at(offset, chunk).await.map_err(failed)?;
             if bytes.len() < length {
                 let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
                 return Err(failed(cause));
             }
-            *self = Window { segment: segment.number, offset, bytes };
+            (self.segment, self.offset, self.bytes) = (segment.number, offset, bytes);
         }
         let start = (offset - self.offset) as usize;
         Ok(&self.bytes[start..start + length])
@@ -153,10 +158,7 @@ impl<D: Disk> Walk<D> {
             segments.push(open_segment(disk, number, &mut identity).await?);
         }
         let Some(identity) = identity.filter(|_| !segments.is_empty()) else { return Ok(None) };
-        let mut walk = Walk::new(identity, numbers.len());
-        walk.segments = segments.into();
-        walk.expect_beginning();
-        Ok(Some(walk))
+        Ok(Some(Walk::new(identity, numbers.len(), segments.into())))
     }
 
     /// As [`Walk::open`], but starts with the last segment whose first batch holds no later record
@@ -168,51 +170,31 @@ impl<D: Disk> Walk<D> {
         lsn: Lsn,
     ) -> Result<Option<Walk<D>>, ScanError> {
         let numbers = segment_numbers(disk).await?;
-        let mut walk = Walk::new(identity, numbers.len());
+        let mut segments = VecDeque::new();
         for &number in numbers.iter().rev() {
-            let segment = open_segment(disk, number, &mut Some(identity)).await?;
-            walk.segments.push_front(segment);
-            if walk.first_lsn(0).await?.is_some_and(|first| first <= lsn.next()) {
+            let (segment, first) = look_into(disk, number, identity).await?;
+            segments.push_front(segment);
+            if first.is_some_and(|(first, _)| first <= lsn.next()) {
                 break;
             }
         }
-        walk.expect_beginning();
-        Ok((!walk.segments.is_empty()).then_some(walk))
+        let found = numbers.len();
+        Ok((found > 0).then(|| Walk::new(identity, found, segments)))
     }
 
-    fn new(identity: Identity, found: usize) -> Walk<D> {
+    fn new(identity: Identity, found: usize, segments: VecDeque<Segment<D::File>>) -> Walk<D> {
+        let first = segments.front().map(|segment| segment.number);
+        let expected = (first == Some(FIRST_NUMBER)).then_some((Lsn(1), GENESIS_CHAIN));
         Walk {
-            segments: VecDeque::new(),
+            segments,
             found,
             identity,
-            window: Window::default(),
+            window: Window::new(READ_CHUNK_BYTES),
             index: 0,
             offset: BLOCK,
-            expected: None,
+            expected,
             why: BrokenBatch::Zeros,
         }
-    }
-
-    fn expect_beginning(&mut self) {
-        let first = self.segments.front().map(|segment| segment.number);
-        self.expected = (first == Some(FIRST_NUMBER)).then_some((Lsn(1), GENESIS_CHAIN));
-    }
-
-    /// The number of the first record of a segment, if a whole batch stands at its start.
-    pub async fn first_lsn(&mut self, index: usize) -> Result<Option<Lsn>, ScanError> {
-        let Judged::Whole(header) = self.judge(index, BLOCK).await? else { return Ok(None) };
-        let fits = header.segment == self.segments[index].number
-            && header.shard == self.identity.shard
-            && header.version == FORMAT_VERSION;
-        Ok(fits.then_some(header.first_lsn))
-    }
-
-    /// The time of the first record of a segment whose [`Walk::first_lsn`] is known, in ms since the
-    /// epoch.
-    pub async fn first_time_ms(&mut self, index: usize) -> Result<u64, ScanError> {
-        let block = self.window.read(&self.segments[index], BLOCK, BLOCK_BYTES).await?;
-        let frame = &block[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + FRAME_HEADER_BYTES];
-        Ok(read_u64(frame, FRAME_TIME_OFFSET))
     }
 
     /// Whether the record behind `lsn` is there, or would be the next one. For before the first
@@ -397,32 +379,60 @@ impl<D: Disk> Walk<D> {
 
     /// Whether a whole batch stands at a place: by its header and checksum alone.
     async fn judge(&mut self, index: usize, offset: u64) -> Result<Judged, ScanError> {
-        let segment = &self.segments[index];
-        let room = segment.length_bytes.saturating_sub(offset);
-        if room < BLOCK {
-            return Ok(Judged::Broken(BrokenBatch::End));
-        }
-        let block = self.window.read(segment, offset, BLOCK_BYTES).await?;
-        let Some(header) = BatchHeader::read(block) else {
-            let zeros = block.iter().all(|&byte| byte == 0);
-            let why = if zeros { BrokenBatch::Zeros } else { BrokenBatch::NoHeader };
-            return Ok(Judged::Broken(why));
-        };
-        if header.segment < segment.number {
-            return Ok(Judged::Broken(BrokenBatch::Stale(header.segment)));
-        }
-        let least = BATCH_HEADER_BYTES + FRAME_HEADER_BYTES;
-        let length = header.length_bytes as usize;
-        let most = usize::try_from(room).unwrap_or(usize::MAX).min(MAX_BATCH_BYTES);
-        if length < least || header.padded_bytes() > most {
-            return Ok(Judged::Broken(BrokenBatch::Length));
-        }
-        let blocks = self.window.read(segment, offset, header.padded_bytes()).await?;
-        match header.is_sealed(blocks) {
-            true => Ok(Judged::Whole(header)),
-            false => Ok(Judged::Broken(BrokenBatch::Checksum)),
-        }
+        judge(&mut self.window, &self.segments[index], offset).await
     }
+}
+
+async fn judge<F: DiskFile>(
+    window: &mut Window,
+    segment: &Segment<F>,
+    offset: u64,
+) -> Result<Judged, ScanError> {
+    let room = segment.length_bytes.saturating_sub(offset);
+    if room < BLOCK {
+        return Ok(Judged::Broken(BrokenBatch::End));
+    }
+    let block = window.read(segment, offset, BLOCK_BYTES).await?;
+    let Some(header) = BatchHeader::read(block) else {
+        let zeros = block.iter().all(|&byte| byte == 0);
+        let why = if zeros { BrokenBatch::Zeros } else { BrokenBatch::NoHeader };
+        return Ok(Judged::Broken(why));
+    };
+    if header.segment < segment.number {
+        return Ok(Judged::Broken(BrokenBatch::Stale(header.segment)));
+    }
+    let least = BATCH_HEADER_BYTES + FRAME_HEADER_BYTES;
+    let length = header.length_bytes as usize;
+    let most = usize::try_from(room).unwrap_or(usize::MAX).min(MAX_BATCH_BYTES);
+    if length < least || header.padded_bytes() > most {
+        return Ok(Judged::Broken(BrokenBatch::Length));
+    }
+    let blocks = window.read(segment, offset, header.padded_bytes()).await?;
+    match header.is_sealed(blocks) {
+        true => Ok(Judged::Whole(header)),
+        false => Ok(Judged::Broken(BrokenBatch::Checksum)),
+    }
+}
+
+/// Opens one segment, and reads no more of it than its header and its first batch: rows S3 to S6.
+/// Also gives the number and the time (in ms since the epoch) of the first record, if a whole batch
+/// stands at its start.
+pub(crate) async fn look_into<D: Disk>(
+    disk: &D,
+    number: u64,
+    identity: Identity,
+) -> Result<(Segment<D::File>, Option<(Lsn, u64)>), ScanError> {
+    let segment = open_segment(disk, number, &mut Some(identity)).await?;
+    let mut window = Window::new(BLOCK_BYTES);
+    let Judged::Whole(header) = judge(&mut window, &segment, BLOCK).await? else {
+        return Ok((segment, None));
+    };
+    let fits = header.segment == number
+        && header.shard == identity.shard
+        && header.version == FORMAT_VERSION;
+    let block = window.read(&segment, BLOCK, BLOCK_BYTES).await?;
+    let time_ms = read_u64(block, BATCH_HEADER_BYTES + FRAME_TIME_OFFSET);
+    Ok((segment, fits.then_some((header.first_lsn, time_ms))))
 }
 
 /// Rows S2 to S6.
@@ -458,12 +468,15 @@ async fn open_segment<D: Disk>(
         let (found, expected) = (length_bytes, header.length_bytes);
         return Err(ScanError::SegmentLength { file: name, found, expected });
     }
+    if length_bytes < 2 * BLOCK || !length_bytes.is_multiple_of(BLOCK) {
+        return Err(damaged("a length without room for a batch, or with half a block"));
+    }
     let beginning = header.beginning;
     Ok(Segment { number, name, length_bytes, beginning, file: Rc::new(file) })
 }
 
 /// The numbers of all segments, without a gap: row S1.
-async fn segment_numbers<D: Disk>(disk: &D) -> Result<Vec<u64>, ScanError> {
+pub(crate) async fn segment_numbers<D: Disk>(disk: &D) -> Result<Vec<u64>, ScanError> {
     let mut looked_twice = false;
     loop {
         let listed = disk.list().await;

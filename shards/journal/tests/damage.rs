@@ -240,6 +240,40 @@ fn reseal(blocks: &mut [u8]) {
 }
 
 #[test]
+fn a_segment_of_impossible_length_is_refused() {
+    // Forged: the writer would find no room for a batch in it, or write past its end.
+    let files = journal_of_five_blocks();
+    for length in [BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES - 512] {
+        let found = damaged(&files, &name(2), |bytes| {
+            bytes.truncate(length);
+            bytes[24..32].copy_from_slice(&(length as u64).to_le_bytes());
+            reseal(&mut bytes[..BLOCK_BYTES]);
+        });
+        let Outcome::Refused(text) = found else { panic!("{length} bytes were taken") };
+        assert!(text.starts_with(&name(2)) && text.contains("room"), "{text}");
+    }
+}
+
+#[test]
+fn the_first_record_in_a_later_segment_is_refused() {
+    // Forged: no writer leaves the first segment without a batch.
+    let mut first = journal_of_five_blocks().remove(&name(1)).unwrap();
+    for (index, block) in first.chunks_mut(BLOCK_BYTES).enumerate() {
+        block[16] = 2;
+        if index == 2 {
+            block.fill(0);
+        } else {
+            reseal(block);
+        }
+    }
+    first.truncate(3 * BLOCK_BYTES);
+    first[24..32].copy_from_slice(&(3 * BLOCK_BYTES as u64).to_le_bytes());
+    reseal(&mut first[..BLOCK_BYTES]);
+    let error = replay(&MemDisk::with_files([(name(2), first)]), &config()).err().unwrap();
+    assert_eq!(error.to_string(), format!("{}: missing segment", name(1)));
+}
+
+#[test]
 fn a_newer_format_is_refused_as_such() {
     let files = journal_of_five_blocks();
     for (segment, block) in [(1, 0), (2, 0), (1, 1), (2, 2)] {

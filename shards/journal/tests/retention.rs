@@ -279,6 +279,11 @@ fn a_journal_lives_on_recycled_segments_for_ever() {
             recovered(&MemDisk::with_files(disk.files())).times,
             model(journal.last().0).times
         );
+        // And without the newest snapshot, once there are two.
+        let mut files = disk.files();
+        let newest = files.keys().rfind(|name| name.starts_with("snapshot")).cloned();
+        files.get_mut(&newest.unwrap()).unwrap()[5_000] ^= 1;
+        assert_eq!(recovered(&MemDisk::with_files(files)).times, model(journal.last().0).times);
         most_files = most_files.max(disk.files().len());
     }
     assert!(journal.statistics().recycled > 30, "{:?}", journal.statistics());
@@ -386,4 +391,28 @@ fn plain_directories_archive_too() {
     block_on(recover(disk, small_config(), NOW_MS, &mut state)).unwrap();
     assert_eq!(state.times, model(100).times);
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_batch_that_is_not_durable_yet_is_nothing_to_start_from() {
+    let disk = MemDisk::default();
+    let mut journal = journal_with(&disk, 40);
+    // The first batch of a segment is on its way: a reader beside it sees it whole.
+    while journal.room_bytes() > 0 {
+        append(&mut journal, 1);
+        commit(&mut journal).unwrap();
+    }
+    let (durable, segment) = (journal.durable().lsn().0, journal.segment());
+    append(&mut journal, 1);
+    disk.faults.fail_sync.set(true);
+    let batch = journal.take_batch().unwrap();
+    assert!(journal.complete(block_on(batch.write())).is_err());
+    model(durable).snapshot(&disk);
+    let found = block_on(inventory(&disk, small_config().identity())).unwrap();
+    let next = found.segments.iter().find(|listed| listed.number == segment + 1).unwrap();
+    assert_eq!(next.first.map(|(lsn, _)| lsn), Some(Lsn(durable + 1)));
+    retain(&disk, None, &RetentionPolicy { keep_snapshots: 1, ..policy() });
+    let after = disk.after_power_cut(|| false);
+    assert_eq!(after.files().keys().next(), Some(&self::segment(segment)));
+    assert_eq!(recovered(&after).times, model(durable).times);
 }

@@ -104,6 +104,13 @@ impl Ledger {
         }
     }
 
+    /// Makes room for so many users and balances more.
+    pub fn reserve(&mut self, users: usize, balances: usize) {
+        self.index.reserve(users);
+        self.people.reserve(users);
+        self.balances.reserve(balances);
+    }
+
     /// Adds a user without any balance.
     pub fn create_user(
         &mut self,

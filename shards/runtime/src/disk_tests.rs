@@ -61,6 +61,28 @@ fn a_buffer_can_be_larger_than_the_registered_memory() {
 }
 
 #[test]
+fn a_file_without_a_length_grows_with_every_write() {
+    run_on_both("disk-grows", async |disk| {
+        let file = disk.create("growing", 0).await.unwrap();
+        assert_eq!(file.length().await.unwrap(), 0);
+        for block in 0..3 {
+            let mut buffer = disk.buffer(2 * BLOCK_BYTES);
+            buffer.bytes_mut().fill(block + 1);
+            let offset = u64::from(block) * 2 * BLOCK_BYTES as u64;
+            let (_, written) = file.write_at(buffer, 2 * BLOCK_BYTES, offset).await;
+            assert_eq!(written.unwrap(), 2 * BLOCK_BYTES);
+        }
+        file.sync().await.unwrap();
+        assert_eq!(file.length().await.unwrap(), 6 * BLOCK_BYTES as u64);
+        let bytes = file.read_at(0, 8 * BLOCK_BYTES).await.unwrap();
+        assert_eq!(bytes.len(), 6 * BLOCK_BYTES);
+        assert!(
+            bytes.iter().enumerate().all(|(at, &byte)| at / BLOCK_BYTES / 2 + 1 == byte.into())
+        );
+    });
+}
+
+#[test]
 fn names_are_created_once_listed_renamed_and_removed() {
     run_on_both("disk-names", async |disk| {
         disk.create("a", SEGMENT_BYTES).await.unwrap();

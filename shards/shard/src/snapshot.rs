@@ -8,8 +8,8 @@
 
 use engine::{EngineConfig, ImageError};
 use journal::{
-    Disk, JournalConfig, JournalError, Lsn, RecoverError, SnapshotFile, SnapshotHead,
-    SnapshotWriter, replay_until,
+    Disk, JournalConfig, JournalError, Lsn, RecoverError, ScanError, SnapshotFile, SnapshotHead,
+    SnapshotWriter, replay_until, verify_snapshot,
 };
 use money::ShardId;
 
@@ -65,6 +65,14 @@ pub enum SnapshotError {
         /// Why not.
         cause: JournalError,
     },
+    /// What was written is not what can be read.
+    #[error("shard {shard}: the new snapshot cannot be read again: {cause}")]
+    Read {
+        /// Which shard.
+        shard: ShardId,
+        /// Why not.
+        cause: ScanError,
+    },
 }
 
 impl SnapshotError {
@@ -109,10 +117,14 @@ pub async fn make_snapshot<D: Disk>(
         created_ms,
     };
     let failed = |cause| SnapshotError::Write { shard, cause };
-    let mut writer = SnapshotWriter::begin(disk, head).await.map_err(failed)?;
+    let mut writer = SnapshotWriter::begin(disk.clone(), head).await.map_err(failed)?;
     for piece in engine.image() {
         let written = writer.piece(&piece).await.map_err(failed)?;
         pace(written);
     }
-    writer.finish().await.map_err(failed)
+    let file = writer.finish().await.map_err(failed)?;
+    // Older files go because of this one, so it is read once while they are still there.
+    let read = verify_snapshot(&disk, &file.name).await;
+    read.map_err(|cause| SnapshotError::Read { shard, cause })?;
+    Ok(file)
 }

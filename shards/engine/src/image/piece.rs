@@ -74,6 +74,12 @@ pub struct Counters {
     pub next_ticket: Ticket,
     /// The link of the first entry in `Trades`.
     pub first_trade: u64,
+    /// How many users there are, to make room for.
+    pub users: u64,
+    /// How many balances.
+    pub balances: u64,
+    /// How many open and ended orders.
+    pub orders: u64,
 }
 
 /// A symbol as this shard knows it.

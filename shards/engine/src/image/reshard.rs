@@ -373,6 +373,10 @@ fn counters(old: &[Engine], config: EngineConfig, first_trade: u64) -> Counters 
         user_count: user_ids.div_ceil(u64::from(config.shards)),
         next_ticket: most(|engine| engine.pending.next_ticket()),
         first_trade,
+        // Room is made as it goes.
+        users: 0,
+        balances: 0,
+        orders: 0,
     }
 }
 

@@ -76,6 +76,10 @@ pub enum ImageError {
     TooLarge,
 }
 
+/// Most of anything that room is made for beforehand: growing takes time, a wrong number must not take
+/// all memory.
+const MAX_RESERVED: u64 = 1 << 26;
+
 /// An engine that is being restored, piece by piece.
 pub struct Restore {
     engine: Engine,
@@ -130,7 +134,6 @@ impl Restore {
                 }
             }
             Piece::Open(orders) => {
-                self.engine.orders.reserve(orders.len());
                 orders.iter().try_for_each(|order| self.order(order, true))?;
             }
             Piece::Ended(orders) => orders.iter().try_for_each(|order| self.order(order, false))?,
@@ -197,6 +200,9 @@ impl Restore {
         self.engine.user_count = counters.user_count;
         self.engine.pending.restore_next(counters.next_ticket);
         self.engine.history = TradeHistory::restored(counters.first_trade);
+        let room = |count: u64| count.min(MAX_RESERVED) as usize;
+        self.engine.ledger.reserve(room(counters.users), room(counters.balances));
+        self.engine.orders.reserve(room(counters.orders));
         Ok(())
     }
 

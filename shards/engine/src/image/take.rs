@@ -73,6 +73,9 @@ impl Engine {
             user_count: self.user_count,
             next_ticket: self.pending.next_ticket(),
             first_trade: self.history.first(),
+            users: self.ledger.users() as u64,
+            balances: self.ledger.slots() as u64,
+            orders: self.orders.open_count() + self.orders.ended().len() as u64,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::disk::{Disk, DiskFile};
 use crate::error::{JournalError, ScanError};
 use crate::format::Lsn;
-use crate::scan::{Identity, Walk};
+use crate::scan::{Identity, look_into, segment_numbers};
 use crate::segment::{spare_name, spare_number};
 use crate::snapshot::{SnapshotListing, list_snapshots};
 
@@ -46,16 +46,9 @@ pub struct Inventory {
 pub async fn inventory<D: Disk>(disk: &D, identity: Identity) -> Result<Inventory, ScanError> {
     let snapshots = list_snapshots(disk).await?;
     let mut segments = Vec::new();
-    if let Some(mut walk) = Walk::open(disk, Some(identity)).await? {
-        for index in 0..walk.segments().len() {
-            let first = match walk.first_lsn(index).await? {
-                Some(lsn) => Some((lsn, walk.first_time_ms(index).await?)),
-                None => None,
-            };
-            let segment = &walk.segments()[index];
-            let (number, length_bytes) = (segment.number, segment.length_bytes);
-            segments.push(SegmentListing { number, length_bytes, first });
-        }
+    for number in segment_numbers(disk).await? {
+        let (segment, first) = look_into(disk, number, identity).await?;
+        segments.push(SegmentListing { number, length_bytes: segment.length_bytes, first });
     }
     Ok(Inventory { snapshots, segments, spares: list_spares(disk).await? })
 }
