@@ -86,10 +86,25 @@ const NUMBERS: &[Number] = &[
         |shard| shard.gauges.durable_lsn,
     ),
     (
-        "ringbook_journal_segments",
+        "ringbook_journal_segment",
         "gauge",
-        "Segments that hold records, the one being written included.",
-        |shard| shard.gauges.segments,
+        "Number of the segment that is being written.",
+        |shard| shard.gauges.segment,
+    ),
+    (
+        "ringbook_snapshot_lsn",
+        "gauge",
+        "Number of the last journal record in the newest snapshot.",
+        |shard| shard.gauges.snapshot_lsn,
+    ),
+    ("ringbook_snapshots_total", "counter", "Snapshots made since the start.", |shard| {
+        shard.gauges.snapshots
+    }),
+    (
+        "ringbook_snapshot_failed",
+        "gauge",
+        "1 if the last attempt made no snapshot, or could not remove old files.",
+        |shard| u64::from(shard.gauges.snapshot_failed),
     ),
     (
         "ringbook_held_effects",

@@ -42,8 +42,14 @@ pub struct Gauges {
     pub appended_lsn: u64,
     /// The last durable one.
     pub durable_lsn: u64,
-    /// Segments that hold records, the one being written included.
-    pub segments: u64,
+    /// Number of the segment that is being written.
+    pub segment: u64,
+    /// The last record in the newest state snapshot.
+    pub snapshot_lsn: u64,
+    /// State snapshots made since the start.
+    pub snapshots: u64,
+    /// The last attempt at one failed.
+    pub snapshot_failed: bool,
     /// Effects that wait until they are durable.
     pub held_effects: u64,
     /// Messages to other shards that they have not confirmed.

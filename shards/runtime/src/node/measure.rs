@@ -65,6 +65,7 @@ impl Node {
     pub(super) fn snapshot(&self) -> Snapshot {
         let shard = self.shard.borrow();
         let status = shard.status();
+        let snapshots = self.checkpoints.report(&shard);
         let depth = |peer: money::ShardId| (peer.0, self.mesh.depth(peer.0 as usize) as u64);
         let peers = self.placement.all().filter(|&peer| peer != self.here);
         let state = match self.serving.get() {
@@ -84,7 +85,10 @@ impl Node {
             resting_orders: status.engine.resting_orders,
             appended_lsn: status.appended_lsn,
             durable_lsn: status.durable_lsn,
-            segments: shard.journal().segment(),
+            segment: shard.journal().segment(),
+            snapshot_lsn: snapshots.lsn.unwrap_or(0),
+            snapshots: snapshots.made,
+            snapshot_failed: snapshots.failure.is_some(),
             held_effects: status.gate_depth,
             unconfirmed_messages: status.engine.unconfirmed,
             queue_depths: peers.map(depth).collect(),
