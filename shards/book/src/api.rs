@@ -62,6 +62,8 @@ pub enum Event {
         maker: OrderId,
         /// Its user.
         maker_user: UserId,
+        /// Its price.
+        price: Price,
         /// What it had left.
         remaining: Lots,
     },

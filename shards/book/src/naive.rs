@@ -73,7 +73,7 @@ impl NaiveBook {
             if taker.user == maker_user && taker.self_trade != SelfTrade::None {
                 if taker.self_trade != SelfTrade::ExpireTaker {
                     let remaining = makers.remove(0).qty;
-                    events.push(Event::MakerExpired { maker: id, maker_user, remaining });
+                    events.push(Event::MakerExpired { maker: id, maker_user, price, remaining });
                 }
                 if taker.self_trade != SelfTrade::ExpireMaker {
                     return Outcome::Expired { remaining };

@@ -266,8 +266,8 @@ fn expire_maker_goes_on_behind_its_own_order<B: TestBook>() {
     let (outcome, events) = place(&mut book, own(buy(4, 12, 9), SelfTrade::ExpireMaker));
     assert_eq!(outcome, Outcome::Rested { remaining: Lots(5) });
     assert_eq!(fills(&events), [(1, 10, 2), (3, 11, 2)]);
-    let expired =
-        Event::MakerExpired { maker: OrderId(2), maker_user: UserId(7), remaining: Lots(2) };
+    let (maker, maker_user, price) = (OrderId(2), UserId(7), Price(11));
+    let expired = Event::MakerExpired { maker, maker_user, price, remaining: Lots(2) };
     assert_eq!(events[1], expired);
     assert_eq!(ids(&book, Side::Sell), [0u64; 0]);
 }

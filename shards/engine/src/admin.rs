@@ -5,7 +5,7 @@ use money::{Asset, AssetId, ID_LIMIT, ShardId, SymbolId, SymbolPatch, UserId};
 
 use crate::changing::Applied;
 use crate::command::{NewSymbol, Transfer};
-use crate::effect::Effects;
+use crate::effect::{BalanceReason, Effects};
 use crate::engine::{Engine, Step, reply};
 use crate::message::{Message, Ticket};
 use crate::pending::Question;
@@ -111,11 +111,17 @@ impl Engine {
             return Err(Refusal::AmountTooLarge);
         }
         let slot = self.ledger.slot(account, asset);
+        let before = self.before(account, [slot, slot], out).first();
         match kind {
             PaymentKind::Deposit => self.ledger.deposit(slot, amount),
             PaymentKind::Withdrawal => self.ledger.withdraw(slot, amount),
         }
         .expect("was checked");
+        let reason = match kind {
+            PaymentKind::Deposit => BalanceReason::Deposit,
+            PaymentKind::Withdrawal => BalanceReason::Withdrawal,
+        };
+        self.tell_balances(account, before, None, reason, out);
         self.payments.record(user, reference.clone(), payment);
         self.mix(user.0 ^ (amount as u64).rotate_left(17) ^ kind as u64);
         self.mix(u64::from(asset.0) ^ (amount >> 64) as u64);

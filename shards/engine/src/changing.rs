@@ -5,7 +5,7 @@ use ledger::LedgerError;
 use money::{Lots, OrderId, OrderKind, Price, RuleBreak, Side, SymbolId, SymbolStatus, UserId};
 
 use crate::command::{CANCEL_ALL_LIMIT, OrderRef};
-use crate::effect::Effects;
+use crate::effect::{BalanceReason, Effects};
 use crate::engine::{Engine, Step, reply};
 use crate::message::{Message, Ticket};
 use crate::orders::{List, Order, OrderSlot};
@@ -109,6 +109,8 @@ impl Engine {
         self.check_move(order, price)?;
 
         // Until the book has answered, the order may fill at either price: hold for the dearer.
+        let (account, slots) = (self.orders.get(slot).account, self.orders.get(slot).hold.slots());
+        let before = self.before(account, slots, out);
         let scale = self.registry.symbol(symbol).expect("was checked").scale;
         let order = self.orders.get_mut(slot);
         order.hold.reprice(&mut self.ledger, scale, old.max(price)).map_err(
@@ -124,6 +126,7 @@ impl Engine {
             },
         )?;
         order.set_moving_to(Some(price));
+        self.tell_balances(account, before, None, BalanceReason::OrderPlaced, out);
         let ticket = self.ask_about(id, origin);
         let message = Message::Move { ticket, order: id, symbol, price };
         self.deliver(self.placement.shard_of(symbol), message, out);

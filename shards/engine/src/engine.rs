@@ -150,6 +150,11 @@ impl Engine {
         self.placement
     }
 
+    /// The account of a user at home here.
+    pub fn account_of(&self, user: UserId) -> Option<Account> {
+        self.ledger.account(user)
+    }
+
     /// Assets and symbols.
     pub fn registry(&self) -> &Registry {
         &self.registry

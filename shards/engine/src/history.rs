@@ -170,6 +170,11 @@ impl TradeHistory {
         })
     }
 
+    /// One entry.
+    pub fn view(&self, link: Link, registry: &Registry) -> Option<TradeView> {
+        self.get(link).map(|entry| entry.view(registry))
+    }
+
     /// A user's trades, newest first.
     pub fn of_account(
         &self,

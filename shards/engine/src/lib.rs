@@ -25,6 +25,7 @@ mod query;
 mod registry;
 mod reply;
 mod settling;
+mod telling;
 mod views;
 
 pub use command::{
@@ -32,7 +33,7 @@ pub use command::{
     NewSymbol, OrderRef, Place, REGISTRAR, Transfer,
 };
 pub use cut::MAX_CUTS;
-pub use effect::{Effects, Event};
+pub use effect::{BalanceReason, Effects, Event, Watch};
 pub use engine::{Engine, EngineConfig, Step};
 pub use history::{TAPE_ENTRIES, TRADE_HISTORY_ENTRIES};
 pub use image::{

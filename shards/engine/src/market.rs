@@ -1,7 +1,7 @@
 //! The symbol side: orders that their homes have reserved are matched, and both sides' homes are
 //! told.
 
-use book::{Book, FastBook, Moved, Outcome, Reduced, Taker};
+use book::{Book, FastBook, Moved, Outcome, Reduced, RestingOrder, Taker};
 use money::{
     Lots, OrderId, PPM, Price, Role, ShardId, Side, SymbolId, SymbolStatus, TradeId, UserId,
 };
@@ -71,6 +71,9 @@ impl Engine {
         let incoming =
             Incoming { order: submit.order, home, side: submit.side, symbol: submit.symbol };
         self.spread(incoming, &events, out);
+        let rests = matches!(outcome, Outcome::Rested { .. });
+        let own_prices = [rests.then_some(submit.price), None];
+        self.tell_levels(submit.symbol, submit.side, own_prices, &events, out);
         self.book_events = events;
         let probes = if submit.wait { self.probe(home, submit.ticket, out) } else { 0 };
         self.answer(home, submit.ticket, submit.order, answer_of(outcome), probes, out);
@@ -116,18 +119,10 @@ impl Engine {
         let market = self.market_mut(symbol).expect("is trading");
         market.last_trade += 1;
         let trade = TradeId(market.last_trade);
-        market.tape.push(TapeEntry { trade, taker, maker, price, qty, taker_side, at_ms });
-        if out.wants_events {
-            out.events.push(Event::Trade {
-                symbol,
-                trade,
-                taker,
-                maker,
-                price,
-                qty,
-                taker_side,
-                at_ms,
-            });
+        let entry = TapeEntry { trade, taker, maker, price, qty, taker_side, at_ms };
+        market.tape.push(entry);
+        if out.watch.market {
+            out.events.push(Event::Trade { symbol, entry });
         }
         let side_of = |role| match role {
             Role::Taker => (taker, taker_side),
@@ -210,6 +205,7 @@ impl Engine {
         symbol: SymbolId,
         out: &mut Effects,
     ) {
+        let resting = self.watched_order(symbol, order, out);
         let answer = match self.market_mut(symbol).and_then(|market| {
             let removed = market.book.cancel(order)?;
             market.last_update += 1;
@@ -218,7 +214,20 @@ impl Engine {
             Some(_) => Answer::Canceled,
             None => Answer::Gone,
         };
+        if let Some(resting) = resting {
+            self.tell_level(symbol, resting.side, resting.price, out);
+        }
         self.answer(home, ticket, order, answer, 0, out);
+    }
+
+    /// A resting order, if somebody wants to know of its level.
+    fn watched_order(
+        &self,
+        symbol: SymbolId,
+        order: OrderId,
+        out: &Effects,
+    ) -> Option<RestingOrder> {
+        out.watch.market.then(|| self.market(symbol)?.book.get(order)).flatten()
     }
 
     pub(crate) fn on_reduce(
@@ -230,6 +239,7 @@ impl Engine {
         by: Lots,
         out: &mut Effects,
     ) {
+        let resting = self.watched_order(symbol, order, out);
         let reduced = self.market_mut(symbol).and_then(|market| {
             let reduced = market.book.reduce(order, by)?;
             market.last_update += 1;
@@ -240,6 +250,9 @@ impl Engine {
             Some(Reduced::Removed { .. }) => Answer::Canceled,
             None => Answer::Gone,
         };
+        if let Some(resting) = resting {
+            self.tell_level(symbol, resting.side, resting.price, out);
+        }
         self.answer(home, ticket, order, answer, 0, out);
     }
 
@@ -266,6 +279,9 @@ impl Engine {
         let moved = market.book.move_price(order, price, &mut events).expect("rests");
         let incoming = Incoming { order, home, side: resting.side, symbol };
         self.spread(incoming, &events, out);
+        let rests = matches!(moved, Moved::Placed(Outcome::Rested { .. }));
+        let own_prices = [Some(resting.price), rests.then_some(price)];
+        self.tell_levels(symbol, resting.side, own_prices, &events, out);
         self.book_events = events;
         let answer = match moved {
             Moved::Unchanged | Moved::Placed(Outcome::Rested { .. }) => Answer::Moved,

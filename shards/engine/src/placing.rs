@@ -1,11 +1,11 @@
 //! The home side, placing: a new order is checked, reserved and sent to the symbol's shard.
 
 use ledger::{Hold, Reservation};
-use money::{Lots, OrderId, OrderKind, OrderStatus, Price, RuleBreak, Side, SymbolStatus, Units};
+use money::{Lots, OrderId, OrderKind, Price, RuleBreak, Side, SymbolStatus, Units};
 
 use crate::changing::Applied;
 use crate::command::Place;
-use crate::effect::Effects;
+use crate::effect::{BalanceReason, Effects};
 use crate::engine::{Engine, Step, reply};
 use crate::message::{Message, Submit, Ticket};
 use crate::orders::{NewOrder, OrderSlot};
@@ -68,12 +68,13 @@ impl Engine {
             base: self.ledger.slot(account, base),
             quote: self.ledger.slot(account, quote),
         };
+        let before = self.before(account, [reservation.base, reservation.quote], out);
         let hold = Hold::take(&mut self.ledger, scale, reservation);
         let hold = hold.expect("was checked to be available");
         let ticket = self.pending.ticket();
         self.mix(id.0 ^ ticket << 32);
         let is_market = place.kind == OrderKind::Market;
-        self.orders.insert(NewOrder {
+        let slot = self.orders.insert(NewOrder {
             id,
             cid: place.cid,
             user: place.user,
@@ -90,7 +91,8 @@ impl Engine {
             ticket,
             now_ms: self.now_ms,
         });
-        self.note_order(place.user, id, OrderStatus::New, out);
+        self.tell_balances(account, before, None, BalanceReason::OrderPlaced, out);
+        self.tell_order(slot, out);
         if place.wait {
             self.pending.open(ticket, Question::Place(id), 1, origin);
         } else {

@@ -1,8 +1,8 @@
 //! The home side, settling: what the symbol's shard reports of an order is settled and answered.
 
-use money::{OrderId, OrderKind, OrderStatus, Role, SymbolStatus, UserId};
+use money::{OrderId, OrderKind, OrderStatus, Role, SymbolStatus};
 
-use crate::effect::{Effects, Event};
+use crate::effect::{BalanceReason, Effects};
 use crate::engine::Engine;
 use crate::message::{Answer, Fill, Ticket};
 use crate::orders::OrderSlot;
@@ -14,6 +14,8 @@ impl Engine {
     #[inline]
     pub(crate) fn on_fill(&mut self, fill: &Fill, out: &mut Effects) {
         let slot = self.orders.find(fill.order).expect("an order is known until it has ended");
+        let (account, slots) = (self.orders.get(slot).account, self.orders.get(slot).hold.slots());
+        let before = self.before(account, slots, out);
         let order = self.orders.get_mut(slot);
         let entry = self.registry.symbol(fill.symbol).expect("of an order");
         let settled =
@@ -30,15 +32,18 @@ impl Engine {
             // Past its first matching an order takes only when it is moved: the price is in force.
             order.price = price;
         }
-        order.last_trade = self.history.push(order.account, fill, settled.fee, order.last_trade);
-        let (user, id) = (order.user, order.id);
+        let link = self.history.push(order.account, fill, settled.fee, order.last_trade);
+        order.last_trade = link;
+        let paying = order.hold.paying();
         // An order by quote budget ends when the book says so.
         let is_filled = order.hold.remaining().0 == 0 && order.quote_qty().is_none();
         self.mix(fill.trade.0 ^ settled.notional as u64 ^ (fill.order.0 << 20));
+        self.tell_fill(account, link, out);
+        self.tell_balances(account, before, Some(paying), BalanceReason::TradeSettled, out);
         if is_filled {
             self.end_order(slot, OrderStatus::Filled, fill.at_ms, out);
         } else {
-            self.note_order(user, id, OrderStatus::PartiallyFilled, out);
+            self.tell_order(slot, out);
         }
     }
 
@@ -80,6 +85,8 @@ impl Engine {
         at_ms: u64,
         out: &mut Effects,
     ) -> Option<Refusal> {
+        let (account, slots) = (self.orders.get(slot).account, self.orders.get(slot).hold.slots());
+        let before = self.before(account, slots, out);
         let order = self.orders.get_mut(slot);
         order.matched |= order.ticket == ticket;
         let is_open = order.status.is_open();
@@ -119,9 +126,11 @@ impl Engine {
                     .hold
                     .reprice(&mut self.ledger, scale, price)
                     .expect("held for the dearer price");
-                let entry = self.registry.symbol(order.symbol).expect("of an order");
+                let (symbol, kind) = (order.symbol, order.kind);
+                self.tell_balances(account, before, None, BalanceReason::OrderEnded, out);
+                let entry = self.registry.symbol(symbol).expect("of an order");
                 let status = entry.rules().status;
-                if order.kind == OrderKind::PostOnly && status == SymbolStatus::Trading {
+                if kind == OrderKind::PostOnly && status == SymbolStatus::Trading {
                     return Some(Refusal::MoveWouldTake);
                 }
                 return Some(Refusal::SymbolNotTrading(status));
@@ -135,9 +144,10 @@ impl Engine {
             Answer::Gone => return Some(Refusal::OrderNotOpen(order.status)),
             _ => {}
         }
-        let (user, id, status) = (order.user, order.id, order.status);
+        let id = order.id;
         self.mix(id.0 ^ mixed << 16);
-        self.note_order(user, id, status, out);
+        self.tell_balances(account, before, None, BalanceReason::OrderEnded, out);
+        self.tell_order(slot, out);
         None
     }
 
@@ -173,24 +183,14 @@ impl Engine {
     }
 
     fn end_order(&mut self, slot: OrderSlot, status: OrderStatus, at_ms: u64, out: &mut Effects) {
+        let (account, slots) = (self.orders.get(slot).account, self.orders.get(slot).hold.slots());
+        let before = self.before(account, slots, out);
         let order = self.orders.get_mut(slot);
         order.hold.end(&mut self.ledger);
-        let (user, id) = (order.user, order.id);
+        let id = order.id;
         self.orders.end(slot, status, at_ms);
         self.mix(id.0 << 8 | status as u64);
-        self.note_order(user, id, status, out);
-    }
-
-    #[inline]
-    pub(crate) fn note_order(
-        &self,
-        user: UserId,
-        order: OrderId,
-        status: OrderStatus,
-        out: &mut Effects,
-    ) {
-        if out.wants_events {
-            out.events.push(Event::Order { user, order, status });
-        }
+        self.tell_balances(account, before, None, BalanceReason::OrderEnded, out);
+        self.tell_order(slot, out);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use cluster::data::Set;
 use cluster::world::{asset, create_user, deposit, symbol};
 use cluster::{Cluster, Disk};
-use engine::{Command, Event, OrderRef, Query, Refusal, Reply};
+use engine::{Command, Event, OrderRef, Query, Refusal, Reply, TapeEntry};
 use money::{OrderId, Side, SymbolId};
 
 const SYMBOL: SymbolId = SymbolId(0);
@@ -69,7 +69,8 @@ impl Replayed {
         let mut expected = set.rows("trades.csv.gz");
         let mut count = 0;
         for event in &self.cluster.events {
-            let Event::Trade { trade, taker, maker, price, qty, .. } = event else { continue };
+            let Event::Trade { entry, .. } = event else { continue };
+            let TapeEntry { trade, taker, maker, price, qty, .. } = entry;
             count += 1;
             let row = expected.next().expect("a trade too many");
             assert_eq!(trade.to_string(), row[0]);

@@ -185,6 +185,12 @@ impl Hold {
         Ok(())
     }
 
+    /// The balances that a fill changes: of the base asset and of the quote asset.
+    #[inline]
+    pub fn slots(&self) -> [Slot; 2] {
+        [self.base, self.quote]
+    }
+
     /// The balance that it is frozen in.
     #[inline]
     pub fn paying(&self) -> Slot {

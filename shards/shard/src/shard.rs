@@ -8,7 +8,7 @@ use journal::{
     AppendError, Batch, Disk, Durable, Gate, Journal, JournalConfig, JournalError,
     MAX_PEER_MESSAGES, MAX_RECORD_BYTES, RecoverError, Recovered, Recovery, Written,
 };
-use money::ShardId;
+use money::{ShardId, UserId};
 
 use crate::rebuild::Rebuild;
 use crate::snapshot::Checkpoint;
@@ -182,9 +182,17 @@ impl<D: Disk> Shard<D> {
         &self.report
     }
 
-    /// Lets [`Output::Event`]s come out.
-    pub fn watch(&mut self) {
-        self.effects.wants_events = true;
+    /// Whether trades and levels of this shard's books come out as [`Output::Event`]s.
+    pub fn watch_market(&mut self, wanted: bool) {
+        self.effects.watch.market = wanted;
+    }
+
+    /// Whether a user's orders, trades and balances come out as [`Output::Event`]s. `false` when there
+    /// is no such user here.
+    pub fn watch_user(&mut self, user: UserId, wanted: bool) -> bool {
+        let Some(account) = self.engine.account_of(user) else { return false };
+        self.effects.watch.set(account, wanted);
+        true
     }
 
     /// Whether commands are admitted: the journal has room and the disk has space. Peers' messages

@@ -332,7 +332,7 @@ impl Ladder {
         count
     }
 
-    fn find(&self, key: u64) -> Option<u32> {
+    pub(super) fn find(&self, key: u64) -> Option<u32> {
         let mut child = self.root;
         while child != NONE && child & NODE_BIT != 0 {
             let node = &self.nodes[child ^ NODE_BIT];

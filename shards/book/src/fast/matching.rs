@@ -140,10 +140,12 @@ impl FastBook {
 
     fn expire(&mut self, slot: u32, events: &mut Vec<Event>) {
         self.index.remove(self.orders[slot].id, &self.orders);
+        let price = self.resting(slot).price;
         let maker = self.unlink(slot);
         events.push(Event::MakerExpired {
             maker: maker.id,
             maker_user: maker.user,
+            price,
             remaining: maker.remaining,
         });
     }

@@ -103,6 +103,12 @@ impl FastBook {
         order
     }
 
+    /// All orders of a side at one price together, in lots; 0 where there are none.
+    pub fn qty_at(&self, side: Side, price: Price) -> u128 {
+        let ladder = self.ladder(side);
+        ladder.find(ladder.key(price)).map_or(0, |level| ladder.level(level).qty)
+    }
+
     /// The resting orders of a side in priority order, each as the taker that would rest just so:
     /// handed to [`FastBook::restore`] of an empty book in this order they make the same book.
     pub fn image(&self, side: Side) -> impl Iterator<Item = Taker> + '_ {

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 
 use engine::{
     Command, Counters, Effects, Engine, EngineConfig, Event, Input, Moved, Origin, PeerBatch,
-    Piece, Query, Reply, Resharded, Restore, Step,
+    Piece, Query, Reply, Resharded, Restore, Step, Watch,
 };
 use money::{Placement, ShardId};
 
@@ -134,7 +134,15 @@ impl Cluster {
             disk,
             repeats: 5,
             next_token: 0,
-            out: Effects { wants_events: true, ..Effects::default() },
+            out: Effects { watch: watch_market(), ..Effects::default() },
+        }
+    }
+
+    /// Watches everybody.
+    pub fn watch_all(&mut self) {
+        // Accounts count up from 0 on every shard.
+        for account in 0..1_000 {
+            self.out.watch.set(ledger::Account(account), true);
         }
     }
 
@@ -374,6 +382,12 @@ impl Cluster {
             }
         }
     }
+}
+
+fn watch_market() -> Watch {
+    let mut watch = Watch::default();
+    watch.market = true;
+    watch
 }
 
 fn new_shard(engine: Engine, base: Option<Vec<Piece>>, shards: usize) -> Shard {
