@@ -54,7 +54,10 @@ pub fn now(arguments: &SnapshotNowArguments) -> Result<()> {
         std::thread::sleep(POLL);
         let now = ask("GET")?;
         let is_done = |(shard, before): (&ShardData, &ShardData)| {
-            shard.state == "idle" && (shard.made > before.made || shard.failure.is_some())
+            // Of a shard to which nothing has happened there is nothing to keep.
+            let is_empty = shard.lsn.unwrap_or(0) == 0;
+            let is_over = shard.made > before.made || shard.failure.is_some() || is_empty;
+            shard.state == "idle" && is_over
         };
         if now.iter().zip(&before).all(is_done) {
             break now;

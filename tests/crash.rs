@@ -1,14 +1,14 @@
 //! `kill -9` at random moments: what was acknowledged is there afterwards, once, and a replay that
-//! goes on after each kill ends as if there had been none.
+//! goes on after each kill ends as if there had been none. The long campaign is `scripts/kill`.
 
+mod load;
 mod support;
 
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::StopAtEnd;
-use support::exchange::{Exchange, FIRST_USER, check_proof, limit, number, payment, units, word};
+use load::kills::{self, Settings};
+use support::exchange::{check_proof, number};
 use support::http::Client;
 use support::random::{Random, seed};
 use support::server::{self, Options, Server};
@@ -41,7 +41,9 @@ fn replay_with_kills(set: &FlowSet, shards: u16, kills: u64, random: &mut Random
         .expect("the binary starts");
     // A command is a record on one shard, and more of them on several.
     let records = set.commands() * if shards == 1 { 1 } else { 3 };
-    let mut moments: Vec<u64> = (0..kills).map(|_| random.below(records)).collect();
+    // What is refused is no record, so a late moment may never come: the first two come in any case.
+    let latest = |number| if number < 2 { records / 8 } else { records };
+    let mut moments: Vec<u64> = (0..kills).map(|number| random.below(latest(number))).collect();
     moments.sort_unstable();
     let mut done = 0;
     for moment in moments {
@@ -122,133 +124,46 @@ fn a_replay_of_the_futures_exchange_survives_kills() {
     replays_with_kills("cme-es", &[(1, 6)]);
 }
 
-/// What a client was told, and must find again.
-#[derive(Default)]
-struct Told {
-    /// `cid` and order id.
-    orders: Vec<(String, u64)>,
-    /// Amounts of deposits in USDT, in units.
-    deposits: u64,
-}
-
-/// Places and deposits, each again and again until it is acknowledged.
-fn trade_through_crashes(port: u16, user: u64, mut random: Random, stop: &AtomicBool) -> Told {
-    /// What a shard remembers of ended orders is far more for all clients together.
-    const MOST_ORDERS: usize = 8_000;
-    let (mut client, mut admin) = (Client::user(port, user), Client::admin(port));
-    let mut told = Told::default();
-    while !stop.load(Ordering::Relaxed) && told.orders.len() < MOST_ORDERS {
-        let number = told.orders.len();
-        if random.chance(10) {
-            let amount = 1 + random.below(10_000);
-            let text = format!("{}.{:02}", amount / 100, amount % 100);
-            let body = payment(user, "USDT", &text, &format!("load-{number}-{}", told.deposits));
-            insist(&mut admin, "/api/v1/admin/deposits", &body);
-            told.deposits += amount;
-            continue;
-        }
-        let cid = format!("c-{number}");
-        let side = if random.chance(50) { "BUY" } else { "SELL" };
-        let time_in_force = if random.chance(30) { "IOC" } else { "GTC" };
-        let price = format!("{}.{:02}", 95 + random.below(10), random.below(100));
-        let more = format!(r#","cid":"{cid}","time_in_force":"{time_in_force}""#);
-        let body = limit(side, &price, &format!("0.{:04}", 1 + random.below(9_999)), &more);
-        let placed = insist(&mut client, "/api/v1/create_order", &body);
-        let order = number_of(&placed, "order_id");
-        if random.chance(20) {
-            // Whether it came through does not matter here.
-            let cancel = format!(r#"{{"order_id":{order}}}"#);
-            let _ = client.try_call("POST", "/api/v1/cancel_order", "", &cancel);
-        }
-        told.orders.push((cid, order));
-    }
-    told
-}
-
-fn number_of(data: &serde_json::Value, name: &str) -> u64 {
-    number(&data[name])
-}
-
-/// Sends until there is an answer that says yes.
-fn insist(client: &mut Client, path: &str, body: &str) -> serde_json::Value {
-    let begin = Instant::now();
-    loop {
-        match client.try_call("POST", path, "", body) {
-            Ok(answer) if answer.status < 300 => return answer.data(),
-            Ok(answer) => assert_eq!(answer.status, 503, "{path} {body}: {answer}"),
-            Err(_) => {}
-        }
-        assert!(begin.elapsed() < CLIENT_LIMIT, "{path} {body}: no answer for so long");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Kills a server under load, and looks for everything that it had acknowledged.
-fn kill_under_load(shards: u16, kills: u64, random: &mut Random) {
-    const CLIENTS: u64 = 8;
-    let mut exchange = Exchange::with(Options::shards(shards), CLIENTS);
-    let stop = AtomicBool::new(false);
-    let port = exchange.server.port;
-    let told: Vec<Told> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                let (random, stop) = (random.fork(client), &stop);
-                let user = FIRST_USER + client;
-                scope.spawn(move || trade_through_crashes(port, user, random, stop))
-            })
-            .collect();
-        let stop_at_end = StopAtEnd(&stop);
-        for _ in 0..kills {
-            std::thread::sleep(Duration::from_millis(50 + random.below(250)));
-            exchange.server.kill_and_restart();
-            exchange.proof();
-        }
-        drop(stop_at_end);
-        clients.into_iter().map(|client| client.join().expect("a client")).collect()
-    });
-    // And once more with nothing under way.
-    exchange.server.kill_and_restart();
-    let count = expect_told(&exchange, &told);
-    println!("{shards} shards, {kills} kills: {count} orders, all there");
-}
-
-/// Panics unless everything that the clients were told is so.
-fn expect_told(exchange: &Exchange, told: &[Told]) -> usize {
-    let (mut usdt, mut paid, mut count) = (0, 0, 0);
-    for (user, told) in (FIRST_USER..).zip(told) {
-        let mut client = exchange.user(user);
-        for (cid, order) in &told.orders {
-            let found = client.get(&format!("/api/v1/order?cid={cid}"));
-            assert_eq!(
-                found.status, 200,
-                "order {order}, {cid} of {user} was acknowledged: {found}"
-            );
-            assert_eq!(
-                number_of(&found.data(), "order_id"),
-                *order,
-                "{cid} of {user} became another"
-            );
-        }
-        let balances = client.get("/api/v1/balances").data();
-        let row =
-            balances.as_array().and_then(|rows| rows.iter().find(|row| row["asset"] == "USDT"));
-        usdt += units(word(&row.expect("USDT")["total"]));
-        paid += i128::from(told.deposits);
-        count += told.orders.len();
-    }
-    let proof = exchange.proof();
-    let expected = paid + told.len() as i128 * units(support::exchange::USDT_EACH);
-    assert_eq!(proof["USDT"].deposits, expected, "deposits counted once each");
-    assert_eq!((proof["USDT"].in_flight, usdt), (0, expected), "nothing appears or vanishes");
-    count
+fn settings(shards: &[u16], kills: u64, clients: u64, seed: u64) -> Settings {
+    let shards = shards.to_vec();
+    Settings { kills, seed, shards, clients, arguments: Vec::new(), tells_progress: false }
 }
 
 #[test]
 fn what_was_acknowledged_under_load_survives_kills() {
-    let mut random = Random::new(seed(SEED_VARIABLE, "crash"));
-    for shards in [1, 2, 4] {
-        kill_under_load(shards, 4, &mut random);
+    let seed = seed(SEED_VARIABLE, "crash");
+    for shards in [&[1][..], &[2], &[4, 1, 3]] {
+        println!("{shards:?} shards: {}", kills::run(settings(shards, 6, 12, seed)));
     }
+}
+
+/// A number of the environment.
+fn variable(name: &str, default: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{name}: not a number: {text}"))
+    })
+}
+
+#[test]
+#[ignore = "takes minutes: scripts/kill runs it"]
+fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
+    let [kills, seed, clients] =
+        [("RINGBOOK_KILLS", 100), (SEED_VARIABLE, 1), ("RINGBOOK_KILL_CLIENTS", 24)]
+            .map(|(name, default)| variable(name, default));
+    let shards = std::env::var("RINGBOOK_KILL_SHARDS").unwrap_or_else(|_| "2,4,1,3".to_owned());
+    let arguments = std::env::var("RINGBOOK_KILL_ARGUMENTS").unwrap_or_default();
+    println!(
+        "repeat with: scripts/kill --kills {kills} --seed {seed} --shards {shards} --clients \
+         {clients} -- {arguments}"
+    );
+    let shards: Vec<u16> =
+        shards.split(',').map(|count| count.parse().expect("numbers of shards")).collect();
+    let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+    let tells_progress = true;
+    let settings =
+        Settings { arguments, tells_progress, ..settings(&shards, kills, clients, seed) };
+    println!("{}", kills::run(settings));
 }
 
 #[test]

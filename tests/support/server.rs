@@ -84,9 +84,11 @@ fn wait_for_exit(child: &mut Child, limit: Duration, described: &str) -> ExitSta
     }
 }
 
-/// A directory on a real disk, removed in the end.
+/// A directory on a real disk, removed in the end. A script that cleans up after interrupted runs says
+/// where it is to be.
 pub fn directory() -> TempDir {
-    let parent = env!("CARGO_TARGET_TMPDIR");
+    let given = std::env::var_os("FAULTS_DIRECTORY");
+    let parent = given.map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
     tempfile::Builder::new().prefix("ringbook-").tempdir_in(parent).expect("a directory")
 }
 

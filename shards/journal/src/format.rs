@@ -122,6 +122,8 @@ pub(crate) struct SegmentHeader {
     /// Of the first segment: which snapshot of record 0 the journal began with, see
     /// [`crate::SnapshotFile::beginning`]. 0: with nothing.
     pub beginning: u64,
+    /// The file has held another segment: what stands behind the last batch may be that one's.
+    pub is_recycled: bool,
 }
 
 impl SegmentHeader {
@@ -135,6 +137,7 @@ impl SegmentHeader {
         block[24..32].copy_from_slice(&self.length_bytes.to_le_bytes());
         block[32..40].copy_from_slice(&self.created_ms.to_le_bytes());
         block[40..48].copy_from_slice(&self.beginning.to_le_bytes());
+        block[48] = u8::from(self.is_recycled);
         seal(block);
     }
 
@@ -158,6 +161,7 @@ impl SegmentHeader {
             length_bytes: read_u64(block, 24),
             created_ms: read_u64(block, 32),
             beginning: read_u64(block, 40),
+            is_recycled: block[48] != 0,
         })
     }
 }

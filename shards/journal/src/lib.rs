@@ -31,7 +31,7 @@
 //!         10  shard u16               32  created, ms since the   64  zeros to the end of the
 //!         12  shard count u16             epoch u64                   block
 //!         14  zero u16                40  beginning u64
-//!                                     48  zeros
+//!                                     48  recycled u8, then zeros
 //! ```
 //!
 //! A segment is made under another name, filled with zeros, synced, renamed and its directory

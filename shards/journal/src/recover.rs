@@ -59,6 +59,10 @@
 //! the reach of one batch behind the cut, in the last segment and in those that stand ready, so that
 //! the remains can never stand behind a new, shorter batch.
 //!
+//! In a recycled file the end of the journal is followed by what another segment left. It is erased
+//! without a word, unless it begins as a batch of this segment: so a torn batch whose very first sector
+//! is lost is cut there without being told.
+//!
 //! What the table cannot tell apart: damage to the very last batch looks like a torn write, so it is
 //! cut (and reported, see [`Recovery::cut`]). Whoever remembers a later number can notice: a snapshot
 //! (N6), or a peer that was told one; beyond that this crate cannot.
@@ -69,7 +73,7 @@ use crate::choose::{DamagedSnapshot, Start, load};
 use crate::config::JournalConfig;
 use crate::disk::{BLOCK_BYTES, Disk, DiskFile};
 use crate::error::{JournalError, RecoverError, ScanError};
-use crate::format::{FORMAT_VERSION, GENESIS_CHAIN, Lsn, SegmentHeader};
+use crate::format::{BatchHeader, FORMAT_VERSION, GENESIS_CHAIN, Lsn, SegmentHeader};
 use crate::replay::Replay;
 use crate::scan::{BrokenBatch, Identity, Tail, Walk, remains, split_at_tail};
 use crate::segment::{self, FIRST_NUMBER, Preparation, Segment, fill_with_zeros};
@@ -239,6 +243,7 @@ async fn begin<D: Disk>(
         length_bytes: config.first_segment_bytes,
         created_ms: now_ms,
         beginning,
+        is_recycled: false,
     };
     let current = Preparation { disk: disk.clone(), header }.run().await.result?;
     let position = Position {
@@ -262,10 +267,12 @@ async fn settle<D: Disk>(
     for (index, segment) in segments.iter().enumerate().skip(tail.index) {
         let due = if index == tail.index { tail.offset } else { BLOCK_BYTES as u64 };
         if let Some((start, end)) = remains(segment, due).await? {
+            // Before it is gone.
+            let is_told = !segment.is_recycled || begins_here(segment, due).await?;
             fill_with_zeros(disk, &segment.file, &segment.name, start, end).await?;
             let (file, length_bytes) = (segment.name.clone(), end - due);
             let why = if index == tail.index { tail.why } else { BrokenBatch::End };
-            if let Some(why) = torn(why) {
+            if let Some(why) = torn(why).filter(|_| is_told) {
                 cut = cut.or(Some(Cut { file, offset: due, length_bytes, why }));
             }
         }
@@ -275,6 +282,15 @@ async fn settle<D: Disk>(
     let synced = disk.sync_directory().await;
     synced.map_err(|cause| JournalError::new("sync directory of", "the journal", 0, cause))?;
     Ok(cut)
+}
+
+/// Whether what stands at a place begins as a batch of this segment does. In a recycled file anything
+/// else may be what another segment left there.
+async fn begins_here<F: DiskFile>(segment: &Segment<F>, offset: u64) -> Result<bool, JournalError> {
+    let read = segment.file.read_at(offset, BLOCK_BYTES).await;
+    let block = read.map_err(|cause| JournalError::new("read", &segment.name, offset, cause))?;
+    let header = BatchHeader::read(&block);
+    Ok(header.is_some_and(|header| header.segment == segment.number))
 }
 
 /// How to call what was erased; `None` for what was no torn batch.

@@ -471,8 +471,8 @@ async fn open_segment<D: Disk>(
     if length_bytes < 2 * BLOCK || !length_bytes.is_multiple_of(BLOCK) {
         return Err(damaged("a length without room for a batch, or with half a block"));
     }
-    let beginning = header.beginning;
-    Ok(Segment { number, name, length_bytes, beginning, file: Rc::new(file) })
+    let SegmentHeader { beginning, is_recycled, .. } = header;
+    Ok(Segment { number, name, length_bytes, beginning, is_recycled, file: Rc::new(file) })
 }
 
 /// The numbers of all segments, without a gap: row S1.

@@ -73,6 +73,8 @@ pub(crate) struct Segment<F> {
     pub length_bytes: u64,
     /// See [`SegmentHeader::beginning`].
     pub beginning: u64,
+    /// See [`SegmentHeader::is_recycled`].
+    pub is_recycled: bool,
     pub file: Rc<F>,
 }
 
@@ -137,14 +139,15 @@ impl<D: Disk> Preparation<D> {
         if length_bytes != self.header.length_bytes {
             return Ok(None);
         }
-        self.write_header(&file, spare).await?;
+        let header = SegmentHeader { is_recycled: true, ..self.header.clone() };
+        self.write_header(&header, &file, spare).await?;
         drop(file);
         let name = segment_name(self.header.number);
         let renamed = self.disk.rename(spare, &name).await;
         if unless_gone(renamed, "rename", spare)?.is_none() {
             return Ok(None);
         }
-        self.open_named(name).await.map(Some)
+        self.open_named(name, true).await.map(Some)
     }
 
     async fn make(&self) -> Result<Segment<D::File>, JournalError> {
@@ -154,16 +157,21 @@ impl<D: Disk> Preparation<D> {
         let created = self.disk.create(&unfinished, length_bytes).await;
         let file = created.map_err(|cause| failed("create", cause))?;
         fill_with_zeros(&self.disk, &file, &unfinished, 0, length_bytes).await?;
-        self.write_header(&file, &unfinished).await?;
+        self.write_header(&self.header, &file, &unfinished).await?;
         drop(file);
         self.disk.rename(&unfinished, &name).await.map_err(|cause| failed("rename", cause))?;
-        self.open_named(name).await
+        self.open_named(name, false).await
     }
 
-    async fn write_header(&self, file: &D::File, name: &str) -> Result<(), JournalError> {
+    async fn write_header(
+        &self,
+        header: &SegmentHeader,
+        file: &D::File,
+        name: &str,
+    ) -> Result<(), JournalError> {
         let failed = |operation, cause| JournalError::new(operation, name, 0, cause);
         let mut block = self.disk.buffer(BLOCK_BYTES);
-        self.header.write(block.bytes_mut());
+        header.write(block.bytes_mut());
         let (_, written) = write_whole(&self.disk, file, block, 0).await;
         written.map_err(|cause| failed("write segment header", cause))?;
         file.sync().await.map_err(|cause| failed("sync", cause))
@@ -171,13 +179,18 @@ impl<D: Disk> Preparation<D> {
 
     /// Makes the name durable, and opens the file anew: as it was created it is for filling, batches
     /// go through one that was opened.
-    async fn open_named(&self, name: String) -> Result<Segment<D::File>, JournalError> {
+    async fn open_named(
+        &self,
+        name: String,
+        is_recycled: bool,
+    ) -> Result<Segment<D::File>, JournalError> {
         let SegmentHeader { number, length_bytes, beginning, .. } = self.header;
         let failed = |operation, cause| JournalError::new(operation, &name, 0, cause);
         let synced = self.disk.sync_directory().await;
         synced.map_err(|cause| failed("sync directory of", cause))?;
         let file = self.disk.open(&name).await.map_err(|cause| failed("open", cause))?;
-        Ok(Segment { number, name, length_bytes, beginning, file: Rc::new(file) })
+        let file = Rc::new(file);
+        Ok(Segment { number, name, length_bytes, beginning, is_recycled, file })
     }
 }
 

@@ -244,6 +244,7 @@ impl<D: Disk> Journal<D> {
             length_bytes: self.config.segment_bytes,
             created_ms: now_ms,
             beginning: 0,
+            is_recycled: false,
         };
         Some(Preparation { disk: self.disk.clone(), header })
     }

@@ -135,8 +135,12 @@ impl Layout {
         sync_directory(data)
     }
 
-    /// Removes generations that were never finished, and those before the last one.
+    /// For before anything is served: makes durable that this layout counts, removes generations that
+    /// were never finished, and those before the last one.
     pub fn clean(self, data: &Path) -> Result<(), LayoutError> {
+        // Whoever gave the file its name may have been killed before the directory was synced: a
+        // power cut would then take back the whole generation that is served from now on.
+        sync_directory(data)?;
         for (generation, path) in generations(data)? {
             if generation > self.generation || generation + 1 < self.generation {
                 std::fs::remove_dir_all(&path).map_err(failed("remove", &path))?;

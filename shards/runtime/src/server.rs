@@ -32,6 +32,7 @@ use crate::node::checkpoints::{CheckpointParts, Checkpoints};
 use crate::node::client::{Client, Driver};
 use crate::node::commit::{commit, prepare};
 use crate::node::parcel::Parcel;
+use crate::node::room::Room;
 use crate::node::session::serve;
 use crate::node::tick::tick;
 use crate::node::{Node, NodeParts};
@@ -80,6 +81,8 @@ struct Shared {
     drain: Drain,
     /// Shards with nothing under way, while draining.
     quiet: Arc<AtomicUsize>,
+    /// Shards without room on disk.
+    short: Arc<AtomicUsize>,
     replayed: Arc<AtomicU64>,
 }
 
@@ -119,6 +122,7 @@ pub fn run(
         open: Drain::new(),
         drain,
         quiet: Arc::default(),
+        short: Arc::default(),
         replayed: Arc::default(),
     };
     let (reports, told) = channel();
@@ -314,7 +318,8 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     tell_recovery(here, shard.recovery());
     let checkpoints = Checkpoints::new(start.checkpoints, &shard);
     let (auth, ports) = (start.auth, start.ports);
-    let node = Node::new(NodeParts { shard, mesh, auth, ports, checkpoints });
+    let room = Room::new(shared.short.clone());
+    let node = Node::new(NodeParts { shard, mesh, auth, ports, checkpoints, room });
     handshake(&node, shards).await?;
     let _ = reports.send(Report::Recovered);
     shared.recovered.noticed().await;

@@ -31,6 +31,13 @@ pub struct Checkpoint {
 /// Why there is no new snapshot. The old ones are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
+    /// The shard's journal has no record yet. A snapshot of record 0 is what a journal *begins* with:
+    /// one made later would not be the one that this journal began with, and no start would take it.
+    #[error("shard {shard}: nothing has happened yet that a snapshot could hold")]
+    Nothing {
+        /// Which shard.
+        shard: ShardId,
+    },
     /// The journal or the snapshot before could not be read.
     #[error("shard {shard}: cannot replay up to record {lsn}: {cause}")]
     Replay {
@@ -93,6 +100,9 @@ pub async fn make_snapshot<D: Disk>(
     mut pace: impl FnMut(u64),
 ) -> Result<SnapshotFile, SnapshotError> {
     let (shard, shards, lsn) = (journal.shard, journal.shards, checkpoint.lsn);
+    if lsn == 0 {
+        return Err(SnapshotError::Nothing { shard });
+    }
     // Reaches no output, and nobody chooses keys to collide here.
     let config = EngineConfig { shard, shards, hash_seed: checkpoint.state_hash };
     let mut rebuild = Rebuild::new(config, |_| {});

@@ -236,6 +236,12 @@ pub fn overloaded(respond: &Respond, out: &mut Vec<u8>) {
     Failure::new(Code::Unavailable, detail).write(respond.framing, out);
 }
 
+/// Appends 503: the disk has no room for what would have to be written.
+pub fn no_room(respond: &Respond, out: &mut Vec<u8>) {
+    let detail = "the disk is full: until there is room only questions are answered";
+    Failure::new(Code::Unavailable, detail).write(respond.framing, out);
+}
+
 /// Appends 503: not recovered yet.
 pub fn not_ready(respond: &Respond, out: &mut Vec<u8>) {
     Failure::new(Code::Unavailable, RECOVERING).write(respond.framing, out);

@@ -26,7 +26,8 @@ pub use action::{
 pub use context::{Auth, Context, Ports, Serving};
 pub use failure::Code;
 pub use format::{
-    draining, internal, not_ready, overloaded, reject, respond, respond_shards, respond_text,
+    draining, internal, no_room, not_ready, overloaded, reject, respond, respond_shards,
+    respond_text,
 };
 pub use resolve::resolve;
 pub use route::route;

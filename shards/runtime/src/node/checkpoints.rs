@@ -67,6 +67,10 @@ impl Checkpoints {
         }
         if self.taken.borrow().is_none() && self.is_due(shard) {
             self.wanted.set(false);
+            if shard.journal().last().0 == 0 {
+                // Nothing has happened that it could hold.
+                return;
+            }
             self.bytes_before.set(written_bytes(shard));
             *self.taken.borrow_mut() = Some(shard.checkpoint());
         }

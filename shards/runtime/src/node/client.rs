@@ -61,7 +61,7 @@ impl Client {
     /// in the middle.
     pub async fn room(&self) {
         const RETRY: Duration = Duration::from_millis(1);
-        while !self.node.shard.borrow().admits() {
+        while !self.node.admits() {
             self.sleep(RETRY).await;
         }
     }

@@ -47,8 +47,9 @@ pub(crate) fn prepare(node: &Rc<Node>) {
                 "no space for the next journal segment: new orders are refused until there is"
             );
         }
-        // A full segment may have held batches back.
+        // A full segment may have held batches back, and orders have been refused.
         node.commit.notify();
+        node.turn.notify();
     })
     .detach();
 }

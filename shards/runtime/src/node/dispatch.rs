@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use engine::{Command, Origin, Reply};
+use engine::{Command, Origin, Refusal, Reply};
 use gateway::http::Slot;
 use gateway::native::{self, Action, Gather, Respond, ShardReport};
 use shard::{Output, Request};
@@ -268,6 +268,10 @@ impl Node {
     }
 
     fn respond(&self, http: HttpWaiter, reply: &Reply) {
+        if matches!(reply, Reply::Refused(Refusal::Busy)) && self.room.is_short() {
+            self.metrics.admission_refused();
+            return self.complete(http, native::no_room);
+        }
         if http.route == CREATE_ORDER_ROUTE && matches!(reply, Reply::Refused(_)) {
             self.metrics.order_rejected();
         }

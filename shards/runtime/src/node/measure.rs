@@ -71,7 +71,7 @@ impl Node {
         let state = match self.serving.get() {
             Serving::Recovering => State::Recovering,
             Serving::Draining => State::Draining,
-            Serving::Ready if !shard.admits() => State::ReadOnly,
+            Serving::Ready if !self.admits() => State::ReadOnly,
             Serving::Ready => State::Serving,
         };
         let (placed, traded) = (status.engine.orders_placed, status.engine.trades);

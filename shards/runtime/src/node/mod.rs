@@ -19,6 +19,7 @@ mod measure;
 #[allow(clippy::module_inception)]
 mod node;
 pub(crate) mod parcel;
+pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod tick;
 mod waiting;

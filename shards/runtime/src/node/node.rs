@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use engine::{Origin, Query};
+use engine::{Origin, Query, Refusal, Reply};
 use gateway::http;
 use gateway::native::{self, Action, Auth, Context, Ports, Serving};
 use money::{Placement, ShardId};
@@ -15,6 +15,7 @@ use telemetry::ShardMetrics;
 use super::checkpoints::Checkpoints;
 use super::measure::{ROUTES, route_of};
 use super::parcel::{Ask, Parcel, Tell, Token};
+use super::room::Room;
 use super::session::Session;
 use super::waiting::Waiting;
 use crate::clock::CoarseClock;
@@ -34,6 +35,7 @@ pub(crate) struct NodeParts {
     pub auth: Auth,
     pub ports: Ports,
     pub checkpoints: Checkpoints,
+    pub room: Room,
 }
 
 /// One executor's shard and everything around it.
@@ -55,6 +57,7 @@ pub(crate) struct Node {
     auth: Auth,
     ports: Ports,
     pub(super) checkpoints: Checkpoints,
+    pub(super) room: Room,
     pub(super) mesh: Mesh<Parcel>,
     /// What goes to each peer at the end of the turn.
     pub(super) parcels: RefCell<Vec<Parcel>>,
@@ -69,7 +72,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub fn new(parts: NodeParts) -> Rc<Node> {
-        let NodeParts { shard, mesh, auth, ports, checkpoints } = parts;
+        let NodeParts { shard, mesh, auth, ports, checkpoints, room } = parts;
         let (here, placement) = (shard.engine().shard(), shard.engine().placement());
         let parcels = placement.all().map(|_| Parcel::default()).collect();
         Rc::new(Node {
@@ -87,6 +90,7 @@ impl Node {
             auth,
             ports,
             checkpoints,
+            room,
             mesh,
             parcels: RefCell::new(parcels),
             inbox: RefCell::default(),
@@ -157,10 +161,18 @@ impl Node {
         self.ask(owner, token, Ask::Request(request));
     }
 
+    /// Whether commands are admitted here: by this shard, and as far as room goes by all.
+    pub fn admits(&self) -> bool {
+        !self.room.is_short() && self.shard.borrow().admits()
+    }
+
     /// Applies what a gateway asks of this shard.
     fn apply(&self, from: ShardId, token: Token, ask: Ask) {
         let origin = Origin { shard: from, token };
         match ask {
+            Ask::Request(Request::Command(_)) if self.room.is_short() => {
+                self.tell(origin, Tell::Reply(Reply::Refused(Refusal::Busy)));
+            }
             Ask::Request(Request::Command(command)) => {
                 self.metrics.command_applied();
                 let now_ms = self.clock.now_ms();
@@ -264,6 +276,7 @@ impl Node {
 
     /// Lets go what is durable, writes to connections and peers, and has the rest committed.
     pub fn finish_turn(&self) {
+        self.room.tell(!self.shard.borrow().journal().admits());
         self.dispatch_released();
         self.send_parcels();
         self.flush_sessions();
