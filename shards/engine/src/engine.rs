@@ -8,6 +8,7 @@ use crate::command::{Command, Input};
 use crate::cut::Cuts;
 use crate::effect::Effects;
 use crate::history::{Tape, TradeHistory};
+use crate::klines::Klines;
 use crate::message::{Message, PeerBatch};
 use crate::orders::Orders;
 use crate::peers::{Peers, SequenceGap};
@@ -33,6 +34,7 @@ pub(crate) struct Market {
     pub last_trade: u64,
     pub last_update: u64,
     pub tape: Tape,
+    pub klines: Klines,
 }
 
 /// Whether a step changed the state. One that did not need not be journaled: replaying without it

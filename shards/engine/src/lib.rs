@@ -15,6 +15,7 @@ mod effect;
 mod engine;
 mod history;
 mod image;
+mod klines;
 mod market;
 mod message;
 mod orders;

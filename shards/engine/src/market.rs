@@ -10,6 +10,7 @@ use crate::REFERENCE_STEP_PPM;
 use crate::effect::{Effects, Event};
 use crate::engine::{Engine, Market};
 use crate::history::Tape;
+use crate::klines::Klines;
 use crate::message::{Answer, Fill, Message, Submit, Ticket};
 use crate::reply::TapeEntry;
 
@@ -33,6 +34,7 @@ impl Engine {
                 last_trade: 0,
                 last_update: 0,
                 tape: Tape::default(),
+                klines: Klines::default(),
             })
         });
         self.markets.push(market);
@@ -115,12 +117,15 @@ impl Engine {
     ) {
         let Incoming { order: taker, home: taker_home, side: taker_side, symbol } = incoming;
         let at_ms = self.now_ms;
-        let rules = *self.registry.symbol(symbol).expect("is trading").rules();
+        let registered = self.registry.symbol(symbol).expect("is trading");
+        let rules = *registered.rules();
+        let quote = registered.scale.quote_floor(price, qty).unwrap_or(0);
         let market = self.market_mut(symbol).expect("is trading");
         market.last_trade += 1;
         let trade = TradeId(market.last_trade);
         let entry = TapeEntry { trade, taker, maker, price, qty, taker_side, at_ms };
         market.tape.push(entry);
+        market.klines.trade(at_ms, price, qty, quote);
         if out.watch.market {
             out.events.push(Event::Trade { symbol, entry });
         }

@@ -4,6 +4,7 @@
 use money::{OrderId, OrderStatus, Placement, ShardId, Side, SymbolId, TradeId, UserId};
 
 use crate::command::OrderRef;
+use crate::klines::Interval;
 
 /// Most rows that one answer holds.
 pub const MAX_ROWS: usize = 1_000;
@@ -72,6 +73,24 @@ pub enum Query {
         /// How many.
         limit: usize,
     },
+    /// Candles of a symbol, oldest first.
+    Klines {
+        /// Where.
+        symbol: SymbolId,
+        /// How long each is.
+        interval: Interval,
+        /// Only those that begin at or after this, in ms since the epoch.
+        start_ms: u64,
+        /// Only those that begin at or before this.
+        end_ms: u64,
+        /// How many, the last ones.
+        limit: usize,
+    },
+    /// The last 24 hours of a symbol.
+    Ticker {
+        /// Where.
+        symbol: SymbolId,
+    },
     /// Trades of a symbol with both orders, oldest first, for administrators.
     Tape {
         /// Where.
@@ -109,6 +128,8 @@ impl Query {
             | Query::Balances { user } => placement.home_of(*user),
             Query::Depth { symbol, .. }
             | Query::PublicTrades { symbol, .. }
+            | Query::Klines { symbol, .. }
+            | Query::Ticker { symbol }
             | Query::Tape { symbol, .. }
             | Query::Book { symbol, .. } => placement.shard_of(*symbol),
             Query::Status { shard } => *shard,

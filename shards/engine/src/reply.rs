@@ -7,6 +7,8 @@ use money::{
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::klines::{Candle, Ticker};
+
 /// Where an answer goes: the shard of the connection and the gateway's own token. Not journaled; a
 /// replay answers nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +290,10 @@ pub enum Reply {
     Trades(Vec<TradeView>),
     /// A symbol's trades.
     Tape(Vec<TapeEntry>),
+    /// A symbol's candles, oldest first.
+    Klines(Vec<Candle>),
+    /// A symbol's last 24 hours; `None` before its first trade.
+    Ticker(Option<Box<Ticker>>),
     /// Resting orders.
     Book(Vec<RestingOrder>),
     /// Per asset, over all shards.

@@ -4,6 +4,7 @@ use book::Book;
 use money::{OrderId, OrderStatus, Side, SymbolId, TradeId, UserId};
 
 use crate::engine::Engine;
+use crate::klines::Ticker;
 use crate::orders::{List, Order};
 use crate::query::{MAX_ROWS, OrderFilter, Query};
 use crate::reply::{BalanceView, EngineStatus, OrderView, Refusal, Reply};
@@ -48,6 +49,13 @@ impl Engine {
                 let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
                 Ok(Reply::Tape(market.tape.newest(limit.min(MAX_ROWS))))
             }
+            Query::Klines { symbol, interval, start_ms, end_ms, limit } => {
+                let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
+                let limit = limit.min(MAX_ROWS);
+                let candles = market.klines.range(interval, start_ms, end_ms, limit, self.now_ms);
+                Ok(Reply::Klines(candles))
+            }
+            Query::Ticker { symbol } => self.ticker(symbol),
             Query::Tape { symbol, after, limit } => {
                 let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
                 Ok(Reply::Tape(market.tape.after(after.0, limit.min(MAX_ROWS))))
@@ -102,6 +110,16 @@ impl Engine {
         market.book.depth(Side::Buy, limit, &mut bids);
         market.book.depth(Side::Sell, limit, &mut asks);
         Ok(Reply::Depth { bids, asks, last_update_id: market.last_update })
+    }
+
+    fn ticker(&self, symbol: SymbolId) -> Result<Reply, Refusal> {
+        let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
+        let best = |side| market.book.best(side).map(|level| (level.price, level.qty));
+        let ticker = market.klines.day(self.now_ms).map(|day| {
+            let (bid, ask) = (best(Side::Buy), best(Side::Sell));
+            Box::new(Ticker { day, until_ms: self.now_ms, bid, ask })
+        });
+        Ok(Reply::Ticker(ticker))
     }
 
     fn resting(

@@ -6,6 +6,7 @@ use money::{
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::klines::{Candle, Interval};
 use crate::message::{AssetTotals, Message, Ticket};
 use crate::reply::TapeEntry;
 
@@ -43,6 +44,10 @@ pub enum Piece {
     Resting(Side, Vec<RestingImage>),
     /// Trades of the market before, oldest first.
     Tape(Vec<TapeEntry>),
+    /// The minute of the market before that is not over.
+    Minute(Candle),
+    /// Candles of one interval of the market before, oldest first.
+    Candles(Interval, Vec<Candle>),
     /// Where the exchange with a peer stands, before what is kept for it.
     Peer(PeerImage),
     /// Messages that the peer before has not confirmed, in order.

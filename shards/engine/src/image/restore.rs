@@ -143,6 +143,13 @@ impl Restore {
                 let market = self.open_market("trades")?;
                 entries.into_iter().for_each(|entry| market.tape.push(entry));
             }
+            Piece::Minute(minute) => self.open_market("a minute")?.klines.restore_minute(minute),
+            Piece::Candles(interval, candles) => {
+                let klines = &mut self.open_market("candles")?.klines;
+                if !candles.into_iter().all(|candle| klines.restore(interval, candle)) {
+                    return Err(ImageError::Twice("a candle"));
+                }
+            }
             Piece::Peer(peer) => self.peer(peer)?,
             Piece::Kept(messages) => {
                 let peer = self.peer.ok_or(ImageError::Stray("messages"))?;

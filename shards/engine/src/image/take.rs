@@ -5,6 +5,7 @@ use money::{ShardId, Side, SymbolId};
 
 use super::piece::*;
 use crate::engine::{Engine, Market};
+use crate::klines::Interval;
 use crate::message::{AssetTotals, Ticket};
 use crate::orders::Order;
 use crate::pending::{Pending, Question};
@@ -187,5 +188,10 @@ impl Market {
         std::iter::once(Piece::Market(market))
             .chain(resting)
             .chain(chunks(self.tape.entries().copied()).map(Piece::Tape))
+            .chain(self.klines.minute().map(Piece::Minute))
+            .chain(Interval::ALL.into_iter().flat_map(|interval| {
+                let candles = self.klines.over(interval).copied();
+                chunks(candles).map(move |candles| Piece::Candles(interval, candles))
+            }))
     }
 }
