@@ -11,10 +11,8 @@ use super::{SnapshotFile, SnapshotHead, snapshot_lsn, snapshot_name};
 use crate::disk::{BLOCK_BYTES, Disk, DiskFile};
 use crate::error::{JournalError, RecoverError, ScanError};
 use crate::format::{Lsn, padded, read_u64};
+use crate::read_ahead::ReadAhead;
 use crate::scan::Identity;
-
-/// How much is read at once, in bytes.
-const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// Reads a snapshot from end to end and hands out its pieces in order, in bounded memory. Each piece
 /// is checked before it is handed out, but a later one may turn out damaged: nothing is complete
@@ -51,7 +49,7 @@ fn lsn_of(name: &str) -> Result<Lsn, ScanError> {
 /// A snapshot that is being read.
 pub(crate) struct Source<D: Disk> {
     name: String,
-    file: D::File,
+    file: ReadAhead<D::File>,
     length: u64,
     head: SnapshotHead,
     hash: Xxh3,
@@ -84,6 +82,7 @@ impl<D: Disk> Source<D> {
         }
         let mut hash = Xxh3::new();
         hash.update(&block);
+        let file = ReadAhead::new(file, BLOCK_BYTES as u64, length);
         Ok(Source {
             name,
             file,
@@ -195,7 +194,7 @@ impl<D: Disk> Source<D> {
                 return Ok(false);
             }
             let failed = |cause| JournalError::new("read", &self.name, at, cause);
-            let bytes = self.file.read_at(at, READ_CHUNK_BYTES).await.map_err(failed)?;
+            let bytes = self.file.next().await.map_err(failed)?;
             if bytes.is_empty() {
                 return Ok(false);
             }
