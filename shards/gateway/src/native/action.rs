@@ -62,10 +62,11 @@ impl Action {
                 | Query::Trades { limit, .. }
                 | Query::Depth { limit, .. }
                 | Query::PublicTrades { limit, .. }
+                | Query::Klines { limit, .. }
                 | Query::Tape { limit, .. }
                 | Query::Book { limit, .. } => *limit > MANY_ROWS,
                 Query::Balances { .. } => true,
-                Query::Order { .. } | Query::Status { .. } => false,
+                Query::Order { .. } | Query::Ticker { .. } | Query::Status { .. } => false,
             },
             Action::Answer(answer) => answer.shows_state,
             Action::Gather { .. } | Action::Metrics { .. } => true,
