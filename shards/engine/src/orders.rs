@@ -290,12 +290,13 @@ impl Orders {
         &mut self.slots[slot as usize]
     }
 
-    /// The open orders, oldest first. Looks at every slot and sorts: not for the hot path.
-    pub fn open_by_age(&self) -> Vec<&Order> {
+    /// The open orders by account, each user's oldest first: whoever restores them finds the user in
+    /// the cache. Looks at every slot and sorts: not for the hot path.
+    pub fn open_by_account(&self) -> Vec<&Order> {
         // A free slot keeps an order that has ended.
         let mut open: Vec<&Order> =
             self.slots.iter().filter(|order| order.status.is_open()).collect();
-        open.sort_unstable_by_key(|order| order.id);
+        open.sort_unstable_by_key(|order| (order.account, order.id));
         open
     }
 

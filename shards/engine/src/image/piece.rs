@@ -34,7 +34,7 @@ pub enum Piece {
     Payments(Vec<PaymentImage>),
     /// The users' trades, oldest first.
     Trades(Vec<TradeImage>),
-    /// Open orders, oldest first.
+    /// Open orders by user, in the order of `People`; each user's oldest first.
     Open(Vec<OrderImage>),
     /// Ended orders, in the order they ended.
     Ended(Vec<OrderImage>),

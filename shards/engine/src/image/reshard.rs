@@ -388,10 +388,10 @@ fn moved_order(order: &Order, old: usize, links: &Links) -> OrderImage {
 fn open_orders(old: &[Engine], is_mine: impl Fn(UserId) -> bool, links: &Links) -> Vec<OrderImage> {
     let mut orders: Vec<OrderImage> = Vec::new();
     for (at, engine) in old.iter().enumerate() {
-        let mine = engine.orders.open_by_age().into_iter().filter(|order| is_mine(order.user));
+        let mine = engine.orders.open_by_account().into_iter().filter(|order| is_mine(order.user));
         orders.extend(mine.map(|order| moved_order(order, at, links)));
     }
-    orders.sort_unstable_by_key(|order| order.id);
+    orders.sort_unstable_by_key(|order| (order.user, order.id));
     orders
 }
 

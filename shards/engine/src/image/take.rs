@@ -32,7 +32,7 @@ impl Engine {
     /// The state as pieces, made one by one: see [`Piece`]. Sorts the open orders once, else it costs
     /// what it copies. For an engine that nobody waits for: a serving shard has no time for this.
     pub fn image(&self) -> impl Iterator<Item = Piece> + '_ {
-        let open = self.orders.open_by_age().into_iter();
+        let open = self.orders.open_by_account().into_iter();
         std::iter::once(Piece::Counters(self.counters()))
             .chain(self.definitions())
             .chain(chunks(self.registry.early_references()).map(Piece::EarlyReferences))
