@@ -1,7 +1,7 @@
 //! What the clients make of an answer, and what no answer may say.
 
 use engine::{AssetProof, Command, Refusal, Reply, TapeEntry};
-use money::{Role, SymbolId};
+use money::{Role, SymbolId, SymbolStatus};
 
 use crate::clients::{Asked, Clients, Intent};
 use crate::known::{Known, Past};
@@ -53,13 +53,9 @@ impl Clients {
             Intent::Script => self.on_script(reply),
             Intent::Patch(symbol, number) => self.on_patch(symbol, number, reply),
             Intent::Prove => self.on_proof(reply),
-            Intent::CancelAll(covered, spare_halted) => {
+            Intent::CancelAll(covered, spares_since) => {
                 if let Reply::CanceledAll { more: false, .. } = reply {
-                    for (trader, index) in covered {
-                        let known = &mut self.traders[trader].orders[index];
-                        let spared = spare_halted && self.halted.contains(&known.place.symbol);
-                        known.cancel_promised |= !spared;
-                    }
+                    self.on_canceled_all(covered, spares_since);
                 }
             }
             Intent::Tape(symbol, newest) => self.on_tape(symbol, newest, reply),
@@ -111,6 +107,16 @@ impl Clients {
         }
     }
 
+    /// All of them have ended, but for those that a halt of their symbol may have kept.
+    fn on_canceled_all(&mut self, covered: Vec<(usize, usize)>, spares_since: Option<Token>) {
+        for (trader, index) in covered {
+            let known = &mut self.traders[trader].orders[index];
+            let symbol = known.place.symbol;
+            let halted = |asked| self.halts.may_have_been_since(symbol, asked);
+            known.cancel_promised |= !spares_since.is_some_and(halted);
+        }
+    }
+
     fn on_script(&mut self, reply: &Reply) {
         let done = match reply {
             Reply::Refused(Refusal::AssetExists | Refusal::SymbolExists | Refusal::UserExists) => {
@@ -133,6 +139,9 @@ impl Clients {
         patches.under_way = false;
         if matches!(reply, Reply::Symbol(_)) && patches.asked == number && !patches.stray {
             patches.in_force = Some(patches.last);
+            if patches.last.status.is_some_and(|status| status != SymbolStatus::Halted) {
+                self.halts.end(symbol, self.next_token);
+            }
         }
     }
 
@@ -194,4 +203,49 @@ fn on_change(known: &mut Known, reply: &Reply, past: &Past) {
 /// Whether a script line can be seen on every shard once it is acknowledged.
 pub(crate) fn is_definition(command: &Command) -> bool {
     matches!(command, Command::CreateAsset(_) | Command::CreateSymbol(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::Reply;
+    use money::{OrderId, Placement, SymbolId};
+
+    use crate::clients::{Asked, Clients, Intent};
+    use crate::known::{Known, Past};
+    use crate::mesh::Token;
+    use crate::random::Random;
+
+    const SYMBOL: SymbolId = SymbolId(0);
+
+    /// One acknowledged order, and a user's cancel of all that was asked as request 10.
+    fn cancel_all_as_10() -> Clients {
+        let mut random = Random::new(1);
+        let mut clients = Clients::new(Placement::new(2), 10, Random::new(2));
+        let user = clients.traders[0].user;
+        let mut place = clients.market.place(user, &mut random);
+        place.symbol = SYMBOL;
+        let mut known = Known::new(place);
+        known.accept(OrderId(1), None);
+        clients.traders[0].orders.push(known);
+        let intent = Intent::CancelAll(vec![(0, 0)], Some(10));
+        clients.asked.insert(10, Asked { trader: 0, intent, past: Past::default() });
+        clients
+    }
+
+    fn promises_an_end(mut clients: Clients, token: Token) -> bool {
+        clients.answered(token, &Reply::CanceledAll { count: 0, more: false });
+        clients.traders[0].orders[0].cancel_promised
+    }
+
+    #[test]
+    fn a_halt_that_overtakes_a_cancel_of_all_spares_its_orders() {
+        assert!(promises_an_end(cancel_all_as_10(), 10));
+        let mut overtaken = cancel_all_as_10();
+        overtaken.halts.ask(SYMBOL, 11);
+        assert!(!promises_an_end(overtaken, 10));
+        let mut reopened = cancel_all_as_10();
+        reopened.halts.ask(SYMBOL, 3);
+        reopened.halts.end(SYMBOL, 7);
+        assert!(promises_an_end(reopened, 10), "trading again before anybody asked");
+    }
 }

@@ -1,60 +1,103 @@
 //! What must hold after every recovery, and what must hold at rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use book::RestingOrder;
-use engine::{Command, Input, OrderRef, OrderView, Query, Reply};
-use journal::{Entry, Reader};
+use engine::{AssetProof, Command, Engine, OrderRef, OrderView, Query, Reply, reshard};
 use money::{AssetId, Lots, Side, SymbolId, TradeId, Units, UserId};
 
 use crate::answers::is_definition;
 use crate::clients::Clients;
-use crate::disk::SimDisk;
-use crate::task::at_once;
+use crate::oracle::compare;
+use crate::settled::{Settled, restore};
 use crate::view::Engines;
-
-/// All whole records of a shard's journal.
-pub(crate) fn read_journal(disk: &SimDisk) -> Vec<Entry> {
-    let image = disk.image();
-    let mut reader = at_once(Reader::open(&image)).expect("recovered just now");
-    let mut entries = Vec::new();
-    while let Some(entry) = at_once(reader.next()).expect("recovered just now") {
-        entries.push(entry);
-    }
-    entries
-}
+use crate::witness::Witness;
 
 /// Right after a recovery, before anything new happens: what was acknowledged is there, nothing is
-/// there twice.
-pub(crate) fn check_recovered(clients: &Clients, engines: &Engines<'_>, disks: &[SimDisk]) {
+/// there twice, and all that would come of it adds up; also on so many other shards.
+pub(crate) fn check_recovered(
+    clients: &Clients,
+    engines: &Engines<'_>,
+    witness: &mut Witness,
+    other_shards: Option<u16>,
+) {
+    check_promises(clients, engines);
+    check_payments(clients, engines, witness);
+    compare(clients, engines, &witness.oracle());
+    let replayed = check_replay(engines, witness);
+    for (copy, plain) in witness.copies().zip(&replayed) {
+        *copy = restore(plain);
+    }
+    if let Some(shards) = other_shards {
+        let copies = replayed.iter().map(restore).collect();
+        let resharded = reshard(copies, shards, 3).expect("recovered shards fit together");
+        check_settled(clients, Settled::new(resharded.engines));
+    }
+    check_settled(clients, Settled::new(replayed));
+}
+
+fn check_promises(clients: &Clients, engines: &Engines<'_>) {
     check_orders(clients, engines);
     check_seen(clients, engines);
     check_definitions(clients, engines);
-    let mut paid = BTreeSet::new();
-    for disk in disks {
-        check_journal(&read_journal(disk), &mut paid);
+}
+
+/// A plain replay of the journals comes to the same, to the last field, and so does the image of an
+/// earlier state with the records behind it. Returns the replay.
+pub(crate) fn check_replay(engines: &Engines<'_>, witness: &mut Witness) -> Vec<Engine> {
+    let mut replayed = witness.replay();
+    // What peers have is no part of a journal: it is said again after every restart.
+    confirm_all(&mut replayed.iter_mut().collect::<Vec<_>>());
+    confirm_all(&mut witness.copies().collect::<Vec<_>>());
+    for (plain, engine) in replayed.iter().zip(&engines.engines) {
+        assert_same(plain, engine, "a plain replay");
     }
-    for trader in &clients.traders {
-        for payment in trader.payments.iter().filter(|payment| payment.acknowledged) {
-            let (Command::Deposit(transfer) | Command::Withdraw(transfer)) = &payment.command
-            else {
-                continue;
-            };
-            let key = (transfer.user, transfer.reference.clone());
-            assert!(paid.contains(&key), "acknowledged, then lost: {payment:?}");
+    for (plain, copy) in replayed.iter().zip(witness.copies()) {
+        assert_same(plain, copy, "an image and the records behind it");
+    }
+    replayed
+}
+
+fn confirm_all(engines: &mut [&mut Engine]) {
+    let placement = engines[0].placement();
+    for here in placement.all() {
+        for peer in placement.all().filter(|&peer| peer != here) {
+            let applied = engines[usize::from(peer.0)].applied(here);
+            engines[usize::from(here.0)].confirm(peer, applied);
         }
     }
-    for command in &clients.acknowledged {
-        match command {
-            Command::Deposit(transfer) => {
-                let key = (transfer.user, transfer.reference.clone());
-                assert!(paid.contains(&key), "acknowledged, then lost: {command:?}");
+}
+
+fn assert_same(plain: &Engine, other: &Engine, what: &str) {
+    let here = plain.shard();
+    assert_eq!(other.state_hash(), plain.state_hash(), "{what} of shard {here}");
+    let differing = plain.image().zip(other.image()).find(|(plain, other)| plain != other);
+    assert!(differing.is_none(), "{what} of shard {here}: {differing:?}");
+    assert_eq!(plain.image().count(), other.image().count(), "{what} of shard {here}: pieces");
+}
+
+/// Everything that holds at rest holds once what is under way has arrived.
+fn check_settled(clients: &Clients, mut settled: Settled) {
+    let proofs = settled.prove();
+    assert!(proofs.iter().all(AssetProof::is_balanced), "not conserved: {proofs:?}");
+    let engines = settled.engines();
+    check_promises(clients, &engines);
+    audit(clients, &engines);
+}
+
+fn check_payments(clients: &Clients, engines: &Engines<'_>, witness: &Witness) {
+    let payments = clients.traders.iter().flat_map(|trader| &trader.payments);
+    let acknowledged = payments.filter(|payment| payment.acknowledged);
+    let commands = acknowledged.map(|payment| &payment.command).chain(&clients.acknowledged);
+    for command in commands {
+        let there = match command {
+            Command::Deposit(transfer) | Command::Withdraw(transfer) => {
+                witness.has_paid(transfer.user, &transfer.reference)
             }
-            Command::CreateUser { user: Some(user), .. } => {
-                assert!(engines.balances(*user).is_some(), "acknowledged, then lost: {command:?}");
-            }
-            _ => {}
-        }
+            Command::CreateUser { user: Some(user), .. } => engines.balances(*user).is_some(),
+            _ => true,
+        };
+        assert!(there, "acknowledged, then lost: {command:?}");
     }
 }
 
@@ -125,29 +168,6 @@ fn check_definitions(clients: &Clients, engines: &Engines<'_>) {
             let rules = *entry.rules();
             let shard = engine.shard();
             assert_eq!(patch.apply(rules), rules, "rules of {symbol} on shard {shard}");
-        }
-    }
-}
-
-/// Payments are made once; messages of each peer are there once, in order, without a gap.
-fn check_journal(entries: &[Entry], paid: &mut BTreeSet<(UserId, String)>) {
-    let mut applied: BTreeMap<u16, u64> = BTreeMap::new();
-    let mut time_ms = 0;
-    for (entry, number) in entries.iter().zip(1..) {
-        assert_eq!(entry.lsn.0, number, "records without gaps");
-        assert!(entry.time_ms >= time_ms, "time went back");
-        time_ms = entry.time_ms;
-        match &entry.input {
-            Input::Command(Command::Deposit(transfer) | Command::Withdraw(transfer)) => {
-                let key = (transfer.user, transfer.reference.clone());
-                assert!(paid.insert(key), "paid twice: {transfer:?}");
-            }
-            Input::Peer(batch) => {
-                let last = applied.entry(batch.source.0).or_default();
-                assert_eq!(batch.first_sequence, *last + 1, "messages of shard {}", batch.source);
-                *last = batch.last_sequence();
-            }
-            Input::Command(_) => {}
         }
     }
 }

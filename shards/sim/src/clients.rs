@@ -12,6 +12,7 @@ use money::{
 };
 use shard::Request;
 
+use crate::halts::Halts;
 use crate::known::{Known, Past, Payment};
 use crate::market::Market;
 use crate::mesh::Token;
@@ -30,9 +31,9 @@ pub(crate) enum Intent {
     Script,
     Patch(SymbolId, u64),
     Prove,
-    /// With the orders that it must end (trader and order), and whether it leaves those alone whose
-    /// symbol is halted by then.
-    CancelAll(Vec<(usize, usize)>, bool),
+    /// With the orders that it must end (trader and order); those of a symbol that was halted since
+    /// the request it leaves alone, if one is named.
+    CancelAll(Vec<(usize, usize)>, Option<Token>),
     Tape(SymbolId, u64),
     Depth(SymbolId, u64),
     /// Whatever the answer is.
@@ -85,15 +86,14 @@ pub(crate) struct Clients {
     pub dropped: BTreeSet<Token>,
     pub seen: Seen,
     pub patches: BTreeMap<SymbolId, Patches>,
-    /// Symbols that were ever to be halted: a user's cancel of all leaves their orders alone.
-    pub halted: BTreeSet<SymbolId>,
+    pub halts: Halts,
     /// The proof that was answered last.
     pub proof: Vec<AssetProof>,
     /// Script lines whose answer has come.
     pub acknowledged: Vec<Command>,
     script_under_way: bool,
     most_asked: usize,
-    next_token: Token,
+    pub(crate) next_token: Token,
     pub(crate) random: Random,
     pub totals: Totals,
 }
@@ -110,7 +110,7 @@ impl Clients {
             dropped: BTreeSet::new(),
             seen: Seen::default(),
             patches: BTreeMap::new(),
-            halted: BTreeSet::new(),
+            halts: Halts::default(),
             proof: Vec::new(),
             acknowledged: Vec::new(),
             script_under_way: false,
@@ -119,6 +119,11 @@ impl Clients {
             random,
             totals: Totals::default(),
         }
+    }
+
+    /// The next process has another number of shards.
+    pub fn move_to(&mut self, placement: Placement) {
+        self.placement = placement;
     }
 
     /// Something new, or something again.
@@ -341,7 +346,7 @@ impl Clients {
                 patches.in_force = None;
                 patches.last = patch;
                 if patch.status == Some(SymbolStatus::Halted) {
-                    self.halted.insert(symbol);
+                    self.halts.ask(symbol, self.next_token);
                 }
                 let command = Command::UpdateSymbol { symbol, patch: Box::new(patch) };
                 (Intent::Patch(symbol, patches.asked), command)
@@ -350,7 +355,10 @@ impl Clients {
             23..=26 => {
                 let symbol = random.chance(50).then_some(symbol);
                 let covered = self.covered(|of| of == user, symbol);
-                (Intent::CancelAll(covered, true), Command::CancelUser { user, symbol })
+                (
+                    Intent::CancelAll(covered, Some(self.next_token)),
+                    Command::CancelUser { user, symbol },
+                )
             }
             27..=28 => {
                 let symbol = random.chance(50).then_some(symbol);
@@ -358,7 +366,7 @@ impl Clients {
                 let at_home = |of| placement.home_of(of) == some_shard;
                 let covered = self.covered(at_home, symbol);
                 (
-                    Intent::CancelAll(covered, false),
+                    Intent::CancelAll(covered, None),
                     Command::CancelShard { shard: some_shard, symbol },
                 )
             }
@@ -406,6 +414,30 @@ impl Clients {
         self.dropped.insert(token);
         self.totals.dropped += 1;
         self.lose(asked);
+    }
+
+    /// A gateway had no room for a request: it went nowhere.
+    pub fn turned_away(&mut self, token: Token) {
+        let Some(Asked { trader, intent, .. }) = self.asked.remove(&token) else { return };
+        self.totals.turned_away += 1;
+        match intent {
+            Intent::Script => self.script_under_way = false,
+            // Else all of them are asked again at the end, in front of one gate.
+            Intent::Place(index) => {
+                let known = &mut self.traders[trader].orders[index];
+                known.given_up = known.accepted.is_none();
+            }
+            Intent::Pay(index) => {
+                let payment = &mut self.traders[trader].payments[index];
+                payment.given_up = !payment.acknowledged;
+            }
+            Intent::Reduce(index, _) => self.traders[trader].orders[index].reducing = false,
+            Intent::Move(index, _) => self.traders[trader].orders[index].moving = false,
+            Intent::Patch(symbol, _) => {
+                self.patches.entry(symbol).or_default().under_way = false;
+            }
+            _ => {}
+        }
     }
 
     /// The process has ended: so have all connections.

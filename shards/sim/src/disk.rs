@@ -7,7 +7,7 @@
 //! before that a power cut keeps the first changes or any.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use std::task::Poll;
 
 use journal::{BLOCK_BYTES, Disk, DiskBuffer, DiskFile};
 
-use crate::crash::{CrashKind, Fates};
+use crate::crash::{CrashKind, Fates, put};
 use crate::mutation::Mutation;
 use crate::random::Random;
 use crate::totals::Totals;
@@ -59,6 +59,9 @@ pub(crate) struct Content {
     pub unsynced: Vec<Write>,
     /// Never synced: its space is not there for sure.
     pub fresh: bool,
+    /// Created without a length: a write at its end extends it, and that is durable when the write
+    /// is.
+    pub grows: bool,
 }
 
 /// A change of names that the directory has not synced.
@@ -109,6 +112,8 @@ pub(crate) struct State {
     pub faults: DiskFaults,
     /// An error was injected since the last crash.
     pub failed: bool,
+    /// Names whose removal an injected error prevented since the last crash.
+    unremoved: BTreeSet<String>,
     /// A crash met something unsynced since the last recovery.
     pub disturbed: bool,
     mutation: Option<Mutation>,
@@ -153,6 +158,7 @@ impl SimDisk {
                 instant: false,
                 faults: DiskFaults::default(),
                 failed: false,
+                unremoved: BTreeSet::new(),
                 disturbed: false,
                 mutation,
                 random,
@@ -188,6 +194,39 @@ impl SimDisk {
         to.changes.clear();
     }
 
+    /// An image with those of another's files too that are not here.
+    pub fn image_with(&self, other: &SimDisk) -> SimDisk {
+        let image = self.image();
+        {
+            let (mut to, from) = (image.state.borrow_mut(), other.state.borrow());
+            for (name, file) in &from.names {
+                if !to.names.contains_key(name) {
+                    let id = to.take_id();
+                    to.files.insert(id, from.files[file].clone());
+                    to.names.insert(name.clone(), id);
+                }
+            }
+        }
+        image
+    }
+
+    /// Makes a file, durably and at once.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.state.borrow_mut();
+        let file = state.take_id();
+        let content = Content { durable: bytes.clone(), live: bytes, ..Content::default() };
+        state.files.insert(file, content);
+        state.names.insert(name.to_owned(), file);
+        state.durable_names.insert(name.to_owned(), file);
+    }
+
+    /// Syncs the directory at once.
+    pub fn sync_names(&self) {
+        let mut state = self.state.borrow_mut();
+        state.changes.clear();
+        state.durable_names = state.names.clone();
+    }
+
     /// All files as they read now.
     pub fn files(&self) -> Vec<(String, usize)> {
         let state = self.state.borrow();
@@ -213,6 +252,22 @@ impl SimDisk {
         content.durable[offset] ^= 1 << bit;
     }
 
+    /// Puts other bytes into a file at rest.
+    pub fn overwrite(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.state.borrow_mut();
+        let file = state.names[name];
+        let content = state.files.get_mut(&file).expect("has a name");
+        content.durable.clone_from(&bytes);
+        content.live = bytes;
+    }
+
+    /// A file is gone.
+    pub fn lose(&self, name: &str) {
+        let mut state = self.state.borrow_mut();
+        state.names.remove(name);
+        state.durable_names.remove(name);
+    }
+
     /// How many operations wait for the scheduler.
     pub fn waiting(&self) -> usize {
         self.state.borrow().waiting.len()
@@ -236,6 +291,10 @@ impl SimDisk {
         self.state.borrow_mut().faults = faults;
     }
 
+    pub fn faults(&self) -> DiskFaults {
+        self.state.borrow().faults
+    }
+
     pub fn set_full(&self, full: bool) {
         self.state.borrow_mut().faults.full = full;
     }
@@ -257,6 +316,7 @@ impl SimDisk {
         state.waiting.clear();
         state.allowed = None;
         state.failed = false;
+        state.unremoved.clear();
         state.disturbed |= unsynced;
         let mut fates = Fates::new(random);
         fates.decide(&mut state, kind);
@@ -325,6 +385,23 @@ impl State {
         io::ErrorKind::StorageFull.into()
     }
 
+    /// What a reader sees. Of a write under way that is any of its sectors.
+    fn read(&mut self, file: FileId, offset: usize, length: usize) -> Vec<u8> {
+        let Content { live, unsynced, grows, .. } = &self.files[&file];
+        let start = offset.min(live.len());
+        let end = (start + length).min(live.len());
+        let mut bytes = live[start..end].to_vec();
+        for write in unsynced.iter().filter(|write| !write.returned && !grows) {
+            for (number, sector) in write.bytes.chunks(SECTOR_BYTES).enumerate() {
+                let at = write.offset + number * SECTOR_BYTES;
+                if at >= start && at + sector.len() <= end && self.random.chance(50) {
+                    bytes[at - start..at - start + sector.len()].copy_from_slice(sector);
+                }
+            }
+        }
+        bytes
+    }
+
     /// What a write that was let go comes to.
     fn finish_write(&mut self, file: FileId, id: u64) -> io::Result<usize> {
         let (write_error, short_write) = (self.faults.write_error, self.faults.short_write);
@@ -348,7 +425,7 @@ impl State {
         }
         write.returned = true;
         let done = write.bytes.len();
-        content.live[write.offset..write.offset + done].copy_from_slice(&write.bytes);
+        put(&mut content.live, write);
         match self.mutation {
             Some(Mutation::IgnoredShortWrite) => Ok(asked),
             _ => Ok(done),
@@ -369,6 +446,9 @@ impl State {
                 _ => Err(io::Error::other("simulated: EIO on sync")),
             };
         }
+        if content.grows && self.mutation == Some(Mutation::UnsyncedSnapshot) {
+            return Ok(());
+        }
         content.fresh = false;
         let mut rest = Vec::new();
         for mut write in content.unsynced.drain(..) {
@@ -377,8 +457,7 @@ impl State {
                 rest.push(write);
                 continue;
             }
-            let range = write.offset..write.offset + write.bytes.len();
-            content.durable[range].copy_from_slice(&write.bytes);
+            put(&mut content.durable, &write);
         }
         content.unsynced = rest;
         Ok(())
@@ -403,7 +482,11 @@ impl Disk for SimDisk {
         self.name_turn().await?;
         let mut state = self.state.borrow_mut();
         if state.find(name).is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
+            let kind = io::ErrorKind::AlreadyExists;
+            return Err(match state.unremoved.contains(name) {
+                true => io::Error::new(kind, "simulated: there since EIO on its removal"),
+                false => kind.into(),
+            });
         }
         // Thin storage notices only when it is written to.
         if state.faults.full && state.random.chance(50) {
@@ -412,7 +495,8 @@ impl Disk for SimDisk {
         let file = state.take_id();
         // Old garbage, not zeros: nobody promised zeros before they are written and synced.
         let live = vec![0xA5; length as usize];
-        let content = Content { durable: live.clone(), live, unsynced: Vec::new(), fresh: true };
+        let (fresh, grows) = (true, length == 0);
+        let content = Content { durable: live.clone(), live, unsynced: Vec::new(), fresh, grows };
         state.files.insert(file, content);
         state.change_name(NameChange::Set(name.to_owned(), file));
         Ok(SimFile { disk: self.clone(), file })
@@ -433,7 +517,10 @@ impl Disk for SimDisk {
     }
 
     async fn remove(&self, name: &str) -> io::Result<()> {
-        self.name_turn().await?;
+        if let Err(error) = self.name_turn().await {
+            self.state.borrow_mut().unremoved.insert(name.to_owned());
+            return Err(error);
+        }
         let mut state = self.state.borrow_mut();
         state.find(name)?;
         state.change_name(NameChange::Remove(name.to_owned()));
@@ -468,10 +555,7 @@ impl DiskFile for SimFile {
             state.totals.read_errors += 1;
             return Err(io::Error::other("simulated: EIO on read"));
         }
-        let live = &state.files[&self.file].live;
-        let start = (offset as usize).min(live.len());
-        let end = (start + length).min(live.len());
-        Ok(live[start..end].to_vec())
+        Ok(state.read(self.file, offset as usize, length))
     }
 
     async fn write_at(
@@ -486,7 +570,9 @@ impl DiskFile for SimFile {
             let id = state.take_id();
             let content = state.files.get_mut(&self.file).expect("is open");
             let offset = offset as usize;
-            assert!(offset + length <= content.live.len(), "a write past the end of the file");
+            let end = content.live.len();
+            let fits = offset + length <= end || (content.grows && offset <= end);
+            assert!(fits, "a write past the end of the file");
             let bytes = buffer.0[..length].to_vec();
             let write = Write { id, offset, bytes, returned: false, aged: false };
             content.unsynced.push(write);

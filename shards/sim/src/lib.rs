@@ -7,43 +7,52 @@
 //!
 //! | module | what it plays |
 //! | --- | --- |
-//! | `world` | the scheduler: what happens next, crashes, full disks, the way to rest |
+//! | `world` | the scheduler: what happens next, crashes and starts, full disks, the way to rest |
 //! | `process`, `node`, `task` | one process: recovery, greetings, then turns, commits and ticks |
+//! | `snapshots` | snapshots and retention beside a running shard |
+//! | `store`, `resharding` | the data directory, and a start on another number of shards |
 //! | `disk`, `crash` | the disk: every operation waits for the scheduler; what a crash leaves |
 //! | `mesh` | the transport: ordered, at least once, slow, cutting batches |
-//! | `market`, `clients`, `known`, `answers` | users who lose answers, ask again and remember |
-//! | `rot` | single bits that flip between a crash and the recovery |
+//! | `market`, `clients`, `known`, `answers`, `halts` | users who lose answers, ask again, remember |
+//! | `rot` | bits, sectors and files that are lost between a crash and the recovery |
 //! | `check` | what must hold after every recovery, and at rest |
+//! | `witness` | all records there ever were, for those who follow them from the first one on |
 //! | `oracle` | a second exchange, as plain as possible, fed with the same journals |
+//! | `settled` | what the shards would come to if nothing new happened |
 //! | `mutation` | planted bugs: does it all notice? |
 //!
 //! # What is checked
 //!
-//! *After every recovery*, before anything new happens: the replayed state has the hash that it had
-//! before the crash at the same record, and nothing that was said to be durable is missing; every
-//! acknowledged order, cancel, reduction, move, payment, user and definition is there; no fill that
-//! somebody saw is taken back, no ended order lives, no trade vanishes or changes, and what was said
-//! to be settled on both sides is; payments and peer messages are in the journals once.
+//! *After every recovery*, before anything new happens: the recovered state has the hash that it had
+//! before the crash at the same record, and nothing that was said to be durable is missing; it is, to
+//! the last field, what a plain replay from the first record comes to, and what an image taken at the
+//! recovery before comes to with the records since; the oracle agrees about every order, trade, tape,
+//! book, balance and reservation, and about every message heard; every acknowledged order, cancel,
+//! reduction, move, payment, user and definition is there; no fill that somebody saw is taken back, no
+//! ended order lives, no trade vanishes or changes, and what was said to be settled on both sides is;
+//! payments and peer messages are in the journals once. In a copy, in which every message arrives at
+//! once, sums are conserved, Σ frozen is what the open orders need, and books are what the homes' open
+//! orders say; the same copy, dealt out over another number of shards, too.
 //!
 //! *At any moment*: proofs balance; no answer contradicts what its client knew when it asked; a
-//! process ends by itself only if a fault was injected.
+//! process ends by itself only if a fault was injected; a snapshot proves the live shard's hash, and
+//! is there from then on; what retention removes no start needs.
 //!
-//! *At rest*: Σ frozen is what the open orders need, books are what the homes' open orders say, all
-//! shards know the same rules, nothing is unconfirmed, every request was answered; a plain replay of
-//! each journal has the live shard's hash; the oracle agrees to the last field about orders, trades,
-//! tapes, books, balances, fees, and about every message between any two shards.
+//! *At rest*: all of that about the running shards themselves, nothing is unconfirmed, everything told
+//! was heard, the proof's sums are the oracle's, archives hold what the journals do not, every request
+//! was answered.
 //!
 //! # Where more goes
 //!
-//! A new thing that can happen (a snapshot, a redistribution to another shard count) is one more
-//! `Action` of the scheduler, or one more `Stage` of a starting process; its disk operations wait like
-//! all others, so crashes fall into it by themselves.
+//! A new thing that can happen is one more `Action` of the scheduler, or one more kind of `Process`;
+//! its disk operations wait like all others, so crashes fall into it by themselves.
 
 mod answers;
 mod check;
 mod clients;
 mod crash;
 mod disk;
+mod halts;
 mod known;
 mod market;
 mod mesh;
@@ -52,12 +61,17 @@ mod node;
 mod oracle;
 mod process;
 mod random;
+mod resharding;
 mod rot;
 mod run;
 mod settings;
+mod settled;
+mod snapshots;
+mod store;
 mod task;
 mod totals;
 mod view;
+mod witness;
 mod world;
 
 pub use mutation::Mutation;

@@ -20,7 +20,7 @@ struct Arguments {
     /// Which seeds: `A..B` without B, or one.
     #[arg(long, default_value = "0..500", value_parser = parse_seeds)]
     seeds: (u64, u64),
-    /// How many shards; without it from 1 to 4, by the seed.
+    /// How many shards; without it from 1 to 4, by the seed, and now and then another number.
     #[arg(long)]
     shards: Option<u16>,
     /// Steps of the scheduler in one seed, at most.
@@ -29,6 +29,9 @@ struct Arguments {
     /// Plants this bug, which must be found; `all` tries each and says which seed found it.
     #[arg(long)]
     mutation: Option<String>,
+    /// Runs every seed twice: both must end in the same state, after the same events.
+    #[arg(long)]
+    twice: bool,
     /// Threads; without it one per core.
     #[arg(long)]
     threads: Option<usize>,
@@ -60,16 +63,17 @@ fn main() -> ExitCode {
     }
     tell_the_seed(&arguments);
     let since = Instant::now();
-    let totals = run_all(&arguments);
-    println!("{totals}");
+    let (totals, hash) = run_all(&arguments);
+    print!("{totals}");
     println!("{:>12}  ms", since.elapsed().as_millis());
+    println!("{hash:016x}  hash of all final states");
     ExitCode::SUCCESS
 }
 
 /// A panic ends the process: says how to get there again.
 fn tell_the_seed(arguments: &Arguments) {
     let steps = arguments.steps;
-    let shards = arguments.shards;
+    let (shards, twice) = (arguments.shards, arguments.twice);
     let mutation = arguments.mutation.clone();
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -82,6 +86,9 @@ fn tell_the_seed(arguments: &Arguments) {
         if steps != DEFAULT_STEPS {
             again += &format!(" --steps {steps}");
         }
+        if twice {
+            again += " --twice";
+        }
         if let Some(mutation) = &mutation {
             again += &format!(" --mutation {mutation}");
         }
@@ -90,11 +97,12 @@ fn tell_the_seed(arguments: &Arguments) {
     }));
 }
 
-fn run_all(arguments: &Arguments) -> Totals {
+/// What happened in all seeds, and one hash of where they ended.
+fn run_all(arguments: &Arguments) -> (Totals, u64) {
     let (first, end) = arguments.seeds;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.unwrap_or(cores).max(1);
-    let (next, totals) = (AtomicU64::new(first), Mutex::new(Totals::default()));
+    let (next, sums) = (AtomicU64::new(first), Mutex::new((Totals::default(), 0u64)));
     let mutation = arguments.mutation.as_deref().and_then(Mutation::named);
     let work = || {
         loop {
@@ -105,9 +113,17 @@ fn run_all(arguments: &Arguments) -> Totals {
             SEED.set(Some(seed));
             let shards = arguments.shards.unwrap_or(1 + (seed % 4) as u16);
             let steps = arguments.steps;
-            let outcome = run(&Options { seed, shards, steps, mutation });
-            let mut totals = totals.lock().expect("nobody panics with it");
+            let may_reshard = arguments.shards.is_none();
+            let options = Options { seed, shards, steps, may_reshard, mutation };
+            let outcome = run(&options);
+            if arguments.twice {
+                assert_eq!(outcome, run(&options), "the same seed ends in two ways");
+            }
+            let mut sums = sums.lock().expect("nobody panics with it");
+            let (totals, hash) = &mut *sums;
             totals.add(&outcome.totals);
+            // The threads end in any order.
+            *hash = hash.wrapping_add(outcome.hash);
             if totals.seeds.is_multiple_of(PROGRESS_EVERY) {
                 let crashes = totals.kills + totals.power_cuts;
                 let seeds = totals.seeds;
@@ -120,7 +136,7 @@ fn run_all(arguments: &Arguments) -> Totals {
             scope.spawn(work);
         }
     });
-    totals.into_inner().expect("nobody panics with it")
+    sums.into_inner().expect("nobody panics with it")
 }
 
 /// Each planted bug in a process of its own, which must fail.

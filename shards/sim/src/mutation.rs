@@ -28,17 +28,31 @@ pub enum Mutation {
     DoubleSettle,
     /// The buyer of a trade pays for one tick more than its seller receives.
     LostUnits,
+    /// After a fill nothing is given back: a buy pays its limit, whatever its seller receives.
+    LostDust,
     /// Two parcels of one sender change places.
     ReorderedMesh,
     /// A batch of messages is lost.
     LostMessages,
     /// A shard starts from the disk of the start before.
     StaleDisk,
+    /// A snapshot begins before its last record is durable.
+    EarlySnapshot,
+    /// A snapshot gets its name before its bytes are synced.
+    UnsyncedSnapshot,
+    /// A snapshot leaves out messages that their receivers have not confirmed.
+    ForgetfulSnapshot,
+    /// A new generation of shards counts before it is complete.
+    EarlyLayout,
+    /// A start does not sync the name of the layout that it found.
+    UnsyncedLayout,
+    /// Retention removes one segment too many.
+    GreedyRetention,
 }
 
 impl Mutation {
     /// All of them, with their names on the command line.
-    pub const ALL: [(&'static str, Mutation); 14] = [
+    pub const ALL: [(&'static str, Mutation); 21] = [
         ("release-before-durable", Mutation::ReleaseBeforeDurable),
         ("read-before-durable", Mutation::ReadBeforeDurable),
         ("skipped-resume", Mutation::SkippedResume),
@@ -50,9 +64,16 @@ impl Mutation {
         ("ignored-sync-error", Mutation::IgnoredSyncError),
         ("double-settle", Mutation::DoubleSettle),
         ("lost-units", Mutation::LostUnits),
+        ("lost-dust", Mutation::LostDust),
         ("reordered-mesh", Mutation::ReorderedMesh),
         ("lost-messages", Mutation::LostMessages),
         ("stale-disk", Mutation::StaleDisk),
+        ("early-snapshot", Mutation::EarlySnapshot),
+        ("unsynced-snapshot", Mutation::UnsyncedSnapshot),
+        ("forgetful-snapshot", Mutation::ForgetfulSnapshot),
+        ("early-layout", Mutation::EarlyLayout),
+        ("unsynced-layout", Mutation::UnsyncedLayout),
+        ("greedy-retention", Mutation::GreedyRetention),
     ];
 
     /// The bug of this name.

@@ -3,9 +3,11 @@
 //! The order of calls is the runtime's. What there are tasks and notices are here flags that the
 //! scheduler looks at, so it may put anything between any two of them.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-use engine::{Origin, PeerBatch};
+use engine::{Origin, PeerBatch, Refusal, Reply};
 use journal::{Prepared, Written};
 use money::{Placement, ShardId};
 use shard::{Output, Request, Shard, ShardError};
@@ -13,6 +15,7 @@ use shard::{Output, Request, Shard, ShardError};
 use crate::disk::SimDisk;
 use crate::mesh::{Mesh, Parcel, Token};
 use crate::mutation::Mutation;
+use crate::snapshots::Snapshots;
 use crate::task::Task;
 
 /// An answer for a gateway of this shard.
@@ -34,6 +37,14 @@ pub(crate) struct Node {
     /// Something has gathered in the journal.
     wants_commit: bool,
     mutation: Option<Mutation>,
+    /// How many shards are short of room on disk, shared by all; and whether this one is.
+    short_shards: Rc<Cell<usize>>,
+    is_short: bool,
+    pub snapshots: Snapshots,
+    /// The batch on its way is the first of its segment.
+    is_switching: bool,
+    /// Requests of this gateway without an answer.
+    waiting: usize,
     /// Turns that ended because the journal had no room.
     pub stalls: u64,
     /// The state hash after each record since the start, from the one behind `first_lsn`.
@@ -58,6 +69,11 @@ impl Node {
             wants_turn: false,
             wants_commit: false,
             mutation,
+            short_shards: Rc::default(),
+            is_short: false,
+            snapshots: Snapshots::default(),
+            is_switching: false,
+            waiting: 0,
             stalls: 0,
             hashes: Vec::new(),
             first_lsn,
@@ -65,7 +81,8 @@ impl Node {
     }
 
     /// Before the first turn: the rest of what the runtime does once all shards are recovered.
-    pub fn begin(&mut self, now_ms: u64) {
+    pub fn begin(&mut self, now_ms: u64, short_shards: Rc<Cell<usize>>) {
+        self.short_shards = short_shards;
         self.prepare(now_ms);
         self.wants_turn = true;
     }
@@ -74,6 +91,11 @@ impl Node {
     pub fn receive(&mut self, from: ShardId, parcel: Parcel) {
         self.inbox.push_back((from, parcel));
         self.wants_turn = true;
+    }
+
+    /// Whether the gateway turns requests away, at so many without an answer.
+    pub fn is_full(&self, most_waiting: usize) -> bool {
+        self.waiting >= most_waiting
     }
 
     /// A connection of this shard's gateway asks.
@@ -88,6 +110,7 @@ impl Node {
             Request::Query(query) => query.owner(self.placement),
         };
         self.wants_turn = true;
+        self.waiting += 1;
         if owner == self.here {
             return self.apply(now_ms, self.here, token, request);
         }
@@ -104,6 +127,9 @@ impl Node {
     ) -> Result<(), ShardError> {
         let origin = Origin { shard: from, token };
         match request {
+            Request::Command(_) if self.short_shards.get() > 0 => {
+                self.dispatch(Output::Reply(origin, Reply::Refused(Refusal::Busy)));
+            }
             Request::Command(command) => self.shard.command(now_ms, command, Some(origin))?,
             Request::Query(query) if self.mutation == Some(Mutation::ReadBeforeDurable) => {
                 let reply = self.shard.engine().query(&query);
@@ -132,6 +158,7 @@ impl Node {
     pub fn turn(&mut self, now_ms: u64, mesh: &mut Mesh, most: usize) -> Result<(), ShardError> {
         self.wants_turn = false;
         self.take_inbox(now_ms, most)?;
+        self.tell_room();
         self.release();
         for peer in self.placement.all() {
             let parcel = std::mem::take(&mut self.parcels[peer.0 as usize]);
@@ -143,6 +170,14 @@ impl Node {
             self.wants_commit = true;
         }
         Ok(())
+    }
+
+    /// Tells the others whether there is room here.
+    fn tell_room(&mut self) {
+        let is_short = !self.shard.journal().admits();
+        let count = self.short_shards.get() - usize::from(self.is_short);
+        self.short_shards.set(count + usize::from(is_short));
+        self.is_short = is_short;
     }
 
     fn take_inbox(&mut self, now_ms: u64, most: usize) -> Result<(), ShardError> {
@@ -166,7 +201,7 @@ impl Node {
             for (token, request) in parcel.asks {
                 self.apply(now_ms, from, token, request)?;
             }
-            self.answers.extend(parcel.tells);
+            parcel.tells.into_iter().for_each(|(token, reply)| self.answer(token, reply));
         }
         self.wants_turn = true;
         Ok(())
@@ -184,7 +219,7 @@ impl Node {
     fn dispatch(&mut self, output: Output) {
         match output {
             Output::Reply(origin, reply) if origin.shard == self.here => {
-                self.answers.push((origin.token, reply));
+                self.answer(origin.token, reply);
             }
             Output::Reply(origin, reply) => {
                 self.parcels[origin.shard.0 as usize].tells.push((origin.token, reply));
@@ -195,6 +230,11 @@ impl Node {
             }
             Output::Durable(_) | Output::Event(_) => {}
         }
+    }
+
+    fn answer(&mut self, token: Token, reply: engine::Reply) {
+        self.waiting -= 1;
+        self.answers.push((token, reply));
     }
 
     fn plant(&self, to: ShardId, batch: PeerBatch) -> PeerBatch {
@@ -219,10 +259,17 @@ impl Node {
         self.preparation.is_some()
     }
 
+    /// Whether the first batch of a segment is on its way to the disk.
+    pub fn is_switching(&self) -> bool {
+        self.is_switching
+    }
+
     /// Starts to write what has gathered.
     pub fn start_commit(&mut self) {
         self.wants_commit = false;
+        let segment = self.shard.journal().segment();
         if let Some(batch) = self.shard.take_batch() {
+            self.is_switching = self.shard.journal().segment() != segment;
             self.commit = Some(Task::new(batch.write()));
         }
     }
@@ -238,6 +285,7 @@ impl Node {
     pub fn poll_disk(&mut self, now_ms: u64) -> Result<(), ShardError> {
         if let Some(written) = self.commit.as_mut().and_then(Task::poll) {
             self.commit = None;
+            self.is_switching = false;
             self.shard.written(written)?;
             self.wants_turn = true;
             // The next batch, if one has gathered.
@@ -247,8 +295,9 @@ impl Node {
         if let Some(prepared) = self.preparation.as_mut().and_then(Task::poll) {
             self.preparation = None;
             self.shard.journal_mut().complete_preparation(prepared)?;
-            // A full segment may have held batches back.
+            // A full segment may have held batches back, and orders have been refused.
             self.wants_commit = true;
+            self.wants_turn = true;
         }
         Ok(())
     }
@@ -271,6 +320,7 @@ impl Node {
             && self.answers.is_empty()
             && self.commit.is_none()
             && self.shard.is_settled()
+            && self.snapshots.is_idle()
             && self.parcels.iter().all(Parcel::is_empty)
     }
 }

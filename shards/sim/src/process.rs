@@ -9,7 +9,7 @@ use crate::mesh::{Mesh, Parcel};
 use crate::mutation::Mutation;
 use crate::node::Node;
 use crate::random::Random;
-use crate::settings::Settings;
+use crate::resharding::Resharding;
 use crate::task::Task;
 use crate::view::Engines;
 
@@ -26,6 +26,7 @@ pub(crate) enum Stage {
 }
 
 pub(crate) enum Process {
+    Resharding(Resharding),
     Starting(Vec<Stage>),
     Running(Vec<Node>),
 }
@@ -43,22 +44,20 @@ impl Exit {
     }
 }
 
-/// Starts the recovery of every shard. Returns their journals' configurations too.
+/// Starts the recovery of every shard.
 pub(crate) fn start(
     disks: &[SimDisk],
+    configs: &[JournalConfig],
     now_ms: u64,
     random: &mut Random,
-) -> (Process, Vec<JournalConfig>) {
-    let shards = disks.len() as u16;
-    let configs: Vec<JournalConfig> =
-        (0..shards).map(|shard| Settings::journal(ShardId(shard), shards, random)).collect();
-    let stages = disks.iter().zip(&configs).map(|(disk, config)| {
+) -> Process {
+    let stages = disks.iter().zip(configs).map(|(disk, config)| {
         // Drawn anew by every process; must reach no output.
         let hash_seed = random.number();
         let (disk, config) = (disk.clone(), config.clone());
         Stage::Recovering(Task::new(Shard::recover(disk, config, hash_seed, now_ms, |_| {})))
     });
-    (Process::Starting(stages.collect()), configs)
+    Process::Starting(stages.collect())
 }
 
 impl Stage {
@@ -126,6 +125,14 @@ impl Stage {
         };
         *self = Stage::Ready(node);
         Ok(true)
+    }
+}
+
+impl Process {
+    /// The engines of a process that runs.
+    pub fn engines(&self, placement: Placement) -> Engines<'_> {
+        let Process::Running(nodes) = self else { panic!("the process never starts") };
+        engines(nodes.iter().map(Some), placement).expect("all run")
     }
 }
 

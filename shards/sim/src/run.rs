@@ -1,11 +1,11 @@
 //! One seed from start to end.
 
-use engine::{Effects, Engine, EngineConfig, Query, Reply};
+use engine::{Query, Reply};
 use money::ShardId;
 
-use crate::check::audit;
+use crate::check::{audit, check_replay};
 use crate::mutation::Mutation;
-use crate::oracle::check_against_oracle;
+use crate::oracle::compare_at_rest;
 use crate::totals::Totals;
 use crate::world::World;
 
@@ -18,6 +18,8 @@ pub struct Options {
     pub shards: u16,
     /// Steps of the scheduler before the end, at most: the seed chooses.
     pub steps: u64,
+    /// Whether the number of shards may change from one start to the next.
+    pub may_reshard: bool,
     /// A planted bug.
     pub mutation: Option<Mutation>,
 }
@@ -38,8 +40,7 @@ pub struct Outcome {
 
 /// Runs one seed. Panics when something that is promised does not hold.
 pub fn run(options: &Options) -> Outcome {
-    let mut world = World::new(options.seed, options.shards, options.mutation);
-    world.poll_all_starting();
+    let mut world = World::new(options);
     for step in 1..=world.choose_steps(options.steps) {
         world.step();
         if step % AUDIT_EVERY_STEPS == 0 && world.wants_audit() {
@@ -59,7 +60,7 @@ pub fn run(options: &Options) -> Outcome {
     let mut outcome = Outcome { hash: hash(&world), totals: world.count() };
     outcome.totals.seeds = 1;
     outcome.totals.trades = trades;
-    outcome.totals.records = world.journals().iter().map(|journal| journal.len() as u64).sum();
+    outcome.totals.records = world.witness.records();
     outcome
 }
 
@@ -88,20 +89,12 @@ fn check(world: &mut World) -> u64 {
         world.exit(&exit);
     }
     world.rest();
-    let journals = world.journals();
-    let engines = world.engines();
+    world.follow();
+    world.check_archives();
+    let engines = world.process.engines(world.placement);
     let trades = audit(&world.clients, &engines);
-    for (engine, journal) in engines.engines.iter().zip(&journals) {
-        let (shard, shards) = (engine.shard(), engine.placement().shards());
-        let mut fresh = Engine::new(EngineConfig { shard, shards, hash_seed: 0 });
-        let mut effects = Effects::default();
-        for entry in journal {
-            let _ = fresh.step(entry.time_ms, &entry.input, None, &mut effects);
-            effects.clear();
-        }
-        assert_eq!(fresh.state_hash(), engine.state_hash(), "a plain replay of shard {shard}");
-    }
-    check_against_oracle(&world.clients, &engines, &journals);
+    check_replay(&engines, &mut world.witness);
+    compare_at_rest(&world.clients, &engines, &world.witness.oracle());
     trades
 }
 

@@ -1,30 +1,29 @@
 //! Everything of one run, and the scheduler: what happens next is the seed's choice.
 
+mod snapshots;
+mod starts;
+
 use journal::JournalConfig;
 use money::{Placement, ShardId};
 
-use crate::check::{check_recovered, read_journal};
+use self::starts::MOST_SHARDS;
 use crate::clients::Clients;
-use crate::crash::CrashKind;
 use crate::disk::{DiskFaults, SimDisk};
 use crate::mesh::Mesh;
 use crate::mutation::Mutation;
-use crate::node::Node;
-use crate::process::{Exit, Process, Stage, engines, start};
+use crate::process::{Exit, Process, Stage};
 use crate::random::Random;
-use crate::rot::try_rot;
+use crate::run::Options;
 use crate::settings::{MOST_MESSAGES, Settings};
+use crate::store::Store;
 use crate::totals::Totals;
 use crate::view::Engines;
+use crate::witness::Witness;
 
-/// Bits flipped in one disk of a crash, and percent of crashes where that is tried.
-const ROT_FLIPS: u64 = 3;
-const ROT_PERCENT: u64 = 15;
 /// Parcels that a turn takes at most.
 const TURN_PARCELS: u64 = 8;
 /// Steps after which a world that should come to rest does not.
 const MAX_STEPS_TO_REST: u64 = 3_000_000;
-
 /// How long a crash waits for something under way, in steps.
 const MAX_CRASH_DELAY_STEPS: u64 = 60;
 
@@ -33,9 +32,15 @@ const MAX_CRASH_DELAY_STEPS: u64 = 60;
 enum Action {
     /// A disk operation is let go.
     Disk(usize),
+    /// Likewise, of the archive.
+    Archive(usize),
+    /// Likewise, of a disk that a change of the shard count writes to.
+    Change(usize),
     Turn(usize),
     Commit(usize),
     Deliver(usize, usize),
+    /// A sender notices that there is room for what waits.
+    Flush(usize, usize),
     Client,
     /// The clock of a shard's tick.
     Tick(usize),
@@ -44,18 +49,32 @@ enum Action {
 pub(crate) struct World {
     pub placement: Placement,
     pub clients: Clients,
+    store: Store,
+    /// The generation that counts, as far as this world has noticed.
+    generation: u32,
+    /// By shard of that generation: its directory, and where its old segments go if they are kept.
     pub disks: Vec<SimDisk>,
+    archives: Vec<SimDisk>,
+    /// While the shard count changes: what belongs to the next generation.
+    changing: Vec<SimDisk>,
+    /// How many shards the operator wants from the next start on.
+    wanted_shards: u16,
+    may_reshard: bool,
     pub process: Process,
     configs: Vec<JournalConfig>,
+    pub witness: Witness,
     mesh: Mesh,
     settings: Settings,
     random: Random,
     now_ms: u64,
     mutation: Option<Mutation>,
-    /// By shard: the state hash after each record, as far as it was ever computed.
+    /// By shard: the state hash before the first record, and after each as far as it was ever
+    /// computed.
+    base_hashes: Vec<u64>,
     hashes: Vec<Vec<u64>>,
-    /// By shard: the last record that was said to be durable.
+    /// By shard: the last record that was said to be durable, and the last one with a snapshot.
     promised: Vec<u64>,
+    snapshots: Vec<Option<u64>>,
     /// What the disks held at the crash before.
     images: Vec<SimDisk>,
     /// New requests and faults come.
@@ -67,36 +86,47 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, shards: u16, mutation: Option<Mutation>) -> World {
+    pub fn new(options: &Options) -> World {
+        let &Options { seed, shards, may_reshard, mutation, .. } = options;
         let mut random = Random::new(seed);
         // Seeds that follow each other begin alike otherwise.
         let mut random = random.fork();
         let placement = Placement::new(shards);
-        let settings = Settings::new(usize::from(shards), &mut random);
-        let disks: Vec<SimDisk> =
-            (0..shards).map(|_| SimDisk::new(random.fork(), mutation)).collect();
-        disks.iter().for_each(|disk| disk.set_faults(settings.faults));
-        let now_ms = 1_000_000;
-        let (process, configs) = start(&disks, now_ms, &mut random);
-        World {
+        let most_shards = usize::from(shards.max(MOST_SHARDS));
+        let settings = Settings::new(most_shards, &mut random);
+        let store = Store::new(shards, mutation, random.fork());
+        let mut world = World {
             placement,
             clients: Clients::new(placement, settings.most_asked, random.fork()),
-            mesh: Mesh::new(placement, MOST_MESSAGES, mutation, random.fork()),
-            hashes: vec![Vec::new(); disks.len()],
-            promised: vec![0; disks.len()],
+            mesh: Mesh::new(placement, MOST_MESSAGES, settings.lane, mutation, random.fork()),
+            witness: Witness::new(placement),
+            generation: store.layout().generation,
+            store,
+            disks: Vec::new(),
+            archives: Vec::new(),
+            changing: Vec::new(),
+            wanted_shards: shards,
+            may_reshard,
+            base_hashes: Vec::new(),
+            hashes: Vec::new(),
+            promised: Vec::new(),
+            snapshots: Vec::new(),
             images: Vec::new(),
-            disks,
-            process,
-            configs,
+            process: Process::Starting(Vec::new()),
+            configs: Vec::new(),
             settings,
             random,
-            now_ms,
+            now_ms: 1_000_000,
             mutation,
             is_wild: true,
             crash_due: None,
             totals: Totals::default(),
             actions: Vec::new(),
-        }
+        };
+        world.go_wild();
+        world.open_generation(None);
+        world.start();
+        world
     }
 
     /// One step of the wild part: something that can happen, or a fault.
@@ -108,7 +138,8 @@ impl World {
         }
         if let Some(left) = self.crash_due {
             self.crash_due = left.checked_sub(1);
-            if left == 0 || self.is_writing() {
+            // In few steps there is no time to wait for the best moment.
+            if left == 0 || (self.is_writing() && !self.is_committing_layout()) {
                 self.crash_due = None;
                 return self.crash();
             }
@@ -120,13 +151,20 @@ impl World {
             let (at, full) = (self.random.index(self.disks.len()), self.random.chance(25));
             self.disks[at].set_full(full);
         }
+        if strikes(&mut self.random, self.settings.snapshot) {
+            self.want_snapshot();
+        }
         self.pass_time();
         self.act();
     }
 
     /// Whether something is on its way to a disk: the moments at which a crash tells most.
     fn is_writing(&self) -> bool {
-        self.disks.iter().any(|disk| disk.has_unsynced())
+        self.disks.iter().chain(&self.changing).any(|disk| disk.has_unsynced())
+    }
+
+    fn is_committing_layout(&self) -> bool {
+        matches!(&self.process, Process::Resharding(resharding) if resharding.is_committing())
     }
 
     fn pass_time(&mut self) {
@@ -168,12 +206,23 @@ impl World {
             if disk.waiting() > 0 {
                 actions.push((weights.disk[at], Action::Disk(at)));
             }
+            if self.archives[at].waiting() > 0 {
+                actions.push((weights.disk[at], Action::Archive(at)));
+            }
             for to in 0..self.disks.len() {
                 let starting = matches!(&self.process, Process::Starting(stages)
                     if !matches!(stages[to], Stage::Greeting(..)));
-                if self.mesh.under_way(at, to) > 0 && !starting {
+                if self.mesh.has_arrival(at, to) && !starting {
                     actions.push((weights.link[at][to], Action::Deliver(at, to)));
                 }
+                if self.mesh.can_flush(at, to) {
+                    actions.push((weights.link[at][to], Action::Flush(at, to)));
+                }
+            }
+        }
+        for (at, disk) in self.changing.iter().enumerate() {
+            if disk.waiting() > 0 {
+                actions.push((weights.disk[at % weights.disk.len()], Action::Change(at)));
             }
         }
         let Process::Running(nodes) = &self.process else { return };
@@ -196,7 +245,21 @@ impl World {
     fn perform(&mut self, action: Action) -> Result<(), Exit> {
         match action {
             Action::Disk(at) => self.let_disk_go(at),
+            Action::Archive(at) => {
+                let which = self.random.index(self.archives[at].waiting());
+                self.archives[at].allow(which);
+                self.poll_running(at)
+            }
+            Action::Change(at) => {
+                let which = self.random.index(self.changing[at].waiting());
+                self.changing[at].allow(which);
+                self.poll_resharding()
+            }
             Action::Deliver(from, to) => self.deliver(from, to),
+            Action::Flush(from, to) => {
+                self.mesh.flush(from, to);
+                Ok(())
+            }
             Action::Client => {
                 if let Some((gateway, token, request)) = self.clients.act() {
                     self.request(gateway, token, request)?;
@@ -234,6 +297,10 @@ impl World {
     ) -> Result<(), Exit> {
         let (now_ms, at) = (self.now_ms, usize::from(gateway.0));
         let Process::Running(nodes) = &mut self.process else { return Ok(()) };
+        if self.is_wild && nodes[at].is_full(self.settings.most_waiting) {
+            self.clients.turned_away(token);
+            return Ok(());
+        }
         nodes[at].request(now_ms, token, request).map_err(|error| Exit::of(at, error))?;
         self.note(at);
         Ok(())
@@ -256,6 +323,7 @@ impl World {
         let which = self.random.index(self.disks[at].waiting());
         self.disks[at].allow(which);
         match self.process {
+            Process::Resharding(_) => self.poll_resharding(),
             Process::Starting(_) => self.poll_starting(at),
             Process::Running(_) => self.poll_running(at),
         }
@@ -267,28 +335,8 @@ impl World {
         let polled = nodes[at].poll_disk(now_ms);
         // What it has just started to do must reach the disk too.
         let polled = polled.and_then(|()| nodes[at].poll_disk(now_ms));
-        polled.map_err(|error| Exit::of(at, error))
-    }
-
-    fn poll_starting(&mut self, at: usize) -> Result<(), Exit> {
-        let Process::Starting(stages) = &mut self.process else { return Ok(()) };
-        let Some(result) = stages[at].poll(self.mutation) else { return Ok(()) };
-        result.map_err(|error| Exit::of(at, error))?;
-        self.check_replayed(at);
-        let Process::Starting(stages) = &mut self.process else { return Ok(()) };
-        stages[at].greet(&mut self.mesh);
-        self.resume(at)
-    }
-
-    fn resume(&mut self, at: usize) -> Result<(), Exit> {
-        let Process::Starting(stages) = &mut self.process else { return Ok(()) };
-        let resumed = stages[at].resume(self.mutation);
-        if let Err(error) = resumed {
-            panic!("a crash alone never makes shards disagree: {error}");
-        }
-        if stages.iter().all(|stage| matches!(stage, Stage::Ready(_))) {
-            return self.begin();
-        }
+        polled.map_err(|error| Exit::of(at, error))?;
+        self.poll_snapshots(at);
         Ok(())
     }
 
@@ -304,149 +352,20 @@ impl World {
                 nodes[to].receive(source, parcel);
                 Ok(())
             }
-        }
-    }
-
-    /// What a recovery has replayed is what was there before the crash, up to some record behind
-    /// everything promised.
-    fn check_replayed(&mut self, at: usize) {
-        let Process::Starting(stages) = &self.process else { return };
-        let node = stages[at].node().expect("just recovered");
-        let report = node.shard.recovery();
-        self.totals.recoveries += 1;
-        self.totals.torn_tails += u64::from(report.cut.is_some());
-        self.totals.unfinished += report.unfinished;
-        let disturbed = self.disks[at].take_disturbed();
-        assert!(report.cut.is_none() || disturbed, "shard {at}: nothing was torn: {report:?}");
-        let last = report.last.0;
-        let promised = self.promised[at];
-        assert!(last >= promised, "shard {at}: record {promised} was durable, {last} is the last");
-        let hashes = &mut self.hashes[at];
-        assert!(last <= hashes.len() as u64, "shard {at}: record {last} comes from nowhere");
-        hashes.truncate(last as usize);
-        let expected = hashes.last().copied().unwrap_or(0);
-        assert_eq!(node.shard.engine().state_hash(), expected, "shard {at}: replay differs");
-        self.promised[at] = last;
-    }
-
-    /// All shards are recovered and know of each other: the process begins to serve.
-    fn begin(&mut self) -> Result<(), Exit> {
-        {
-            let Process::Starting(stages) = &self.process else { return Ok(()) };
-            let nodes = stages.iter().map(Stage::node);
-            let engines = engines(nodes, self.placement).expect("all are recovered");
-            check_recovered(&self.clients, &engines, &self.disks);
-            self.totals.checks += 1;
-        }
-        let old = std::mem::replace(&mut self.process, Process::Starting(Vec::new()));
-        let Process::Starting(stages) = old else { return Ok(()) };
-        let mut nodes = Vec::new();
-        for stage in stages {
-            if let Stage::Ready(node) = stage {
-                nodes.push(*node);
-            }
-        }
-        nodes.iter_mut().for_each(|node| node.begin(self.now_ms));
-        self.process = Process::Running(nodes);
-        for at in 0..self.disks.len() {
-            self.poll_running(at)?;
-        }
-        Ok(())
-    }
-
-    /// The process ends by itself: only ever because a disk failed.
-    pub fn exit(&mut self, exit: &Exit) {
-        let failed = self.disks[exit.shard].has_failed();
-        assert!(failed, "shard {} ended without a fault: {}", exit.shard, exit.error);
-        self.totals.exits += 1;
-        // The fault is cleared, or not yet.
-        if self.random.chance(70) {
-            self.disks.iter().for_each(|disk| disk.set_full(false));
-        }
-        self.crash();
-    }
-
-    /// The process ends at once, and starts anew.
-    pub fn crash(&mut self) {
-        self.count_crash();
-        // Whoever waits for a disk is gone before the disk decides.
-        self.process = Process::Starting(Vec::new());
-        self.mesh.clear();
-        self.clients.lose_everything();
-        let kind = match self.random.chance(self.settings.power_cuts) {
-            true => CrashKind::PowerCut,
-            false => CrashKind::Kill,
-        };
-        match kind {
-            CrashKind::Kill => self.totals.kills += 1,
-            CrashKind::PowerCut => self.totals.power_cuts += 1,
-        }
-        for disk in &self.disks {
-            disk.crash(kind, &mut self.random);
-        }
-        if self.mutation == Some(Mutation::StaleDisk) {
-            self.make_stale();
-        }
-        if self.random.chance(ROT_PERCENT) {
-            let at = self.random.index(self.disks.len());
-            let config = &self.configs[at];
-            try_rot(&self.disks[at], config, &mut self.random, ROT_FLIPS, &mut self.totals);
-        }
-        self.now_ms += self.random.below(100);
-        let (process, configs) = start(&self.disks, self.now_ms, &mut self.random);
-        (self.process, self.configs) = (process, configs);
-        self.poll_all_starting();
-    }
-
-    fn count_crash(&mut self) {
-        match &self.process {
-            Process::Starting(_) => self.totals.crashes_in_recovery += 1,
-            Process::Running(nodes) => {
-                let committing = nodes.iter().any(Node::is_committing);
-                let preparing = nodes.iter().any(Node::is_preparing);
-                self.totals.crashes_in_commit += u64::from(committing);
-                self.totals.crashes_in_preparation += u64::from(preparing);
-                for node in nodes {
-                    let statistics = node.shard.journal().statistics();
-                    self.totals.stalls += node.stalls;
-                    self.totals.segments += statistics.segments;
-                    self.totals.batches += statistics.batches;
-                    self.totals.appended += statistics.records;
-                }
-            }
-        }
-    }
-
-    /// A recovery waits for its first operation only once it was polled.
-    pub fn poll_all_starting(&mut self) {
-        for at in 0..self.disks.len() {
-            if let Err(exit) = self.poll_starting(at) {
-                return self.exit(&exit);
-            }
-        }
-    }
-
-    fn make_stale(&mut self) {
-        let images = self.disks.iter().map(SimDisk::image).collect();
-        let before = std::mem::replace(&mut self.images, images);
-        let at = self.random.index(self.disks.len());
-        if self.random.chance(30)
-            && let Some(image) = before.get(at)
-        {
-            self.disks[at].restore(image);
+            Process::Resharding(_) => panic!("nobody has sent anything yet"),
         }
     }
 
     /// No more faults from here on.
     pub fn calm(&mut self) {
         self.is_wild = false;
-        self.disks.iter().for_each(|disk| disk.set_faults(DiskFaults::default()));
+        self.store.disks().for_each(|disk| disk.set_faults(DiskFaults::default()));
     }
 
     /// Faults again.
     pub fn go_wild(&mut self) {
         self.is_wild = true;
-        self.disks.iter().for_each(|disk| disk.set_faults(self.settings.faults));
+        self.store.disks().for_each(|disk| disk.set_faults(self.settings.faults));
     }
 
     /// Until nothing is under way: every request answered, every message applied and confirmed.
@@ -478,13 +397,12 @@ impl World {
     }
 
     pub fn engines(&self) -> Engines<'_> {
-        let Process::Running(nodes) = &self.process else { panic!("the process never starts") };
-        engines(nodes.iter().map(Some), self.placement).expect("all run")
+        self.process.engines(self.placement)
     }
 
-    /// All records of all journals, by shard.
-    pub fn journals(&self) -> Vec<Vec<journal::Entry>> {
-        self.disks.iter().map(read_journal).collect()
+    /// Reads what the journals say since the last time. Only at rest.
+    pub fn follow(&mut self) {
+        self.witness.follow(&self.disks);
     }
 
     /// Whether this recovery should come to rest.
@@ -503,9 +421,7 @@ impl World {
         let mut totals = self.totals.clone();
         totals.add(&self.clients.totals);
         totals.add(&self.mesh.totals);
-        for disk in &self.disks {
-            totals.add(&disk.state.borrow().totals);
-        }
+        totals.add(&self.store.totals());
         totals
     }
 }

@@ -8,7 +8,7 @@ use sim::{Options, Outcome, run};
 const STEPS: u64 = 15_000;
 
 fn options(seed: u64) -> Options {
-    Options { seed, shards: 1 + (seed % 4) as u16, steps: STEPS, mutation: None }
+    Options { seed, shards: 1 + (seed % 4) as u16, steps: STEPS, may_reshard: true, mutation: None }
 }
 
 /// Prints how to repeat the seed, should it panic.
@@ -42,6 +42,11 @@ fn twenty_seeds_lose_and_double_nothing() {
     assert!(totals.torn_tails > 0 && totals.writes_torn > 0 && totals.names_lost > 0);
     assert!(totals.write_errors > 0 && totals.sync_errors > 0 && totals.short_writes > 0);
     assert!(totals.no_space > 0 && totals.rot_refused > 0 && totals.segments > 0);
+    assert!(totals.crashes_in_switch > 0 && totals.crashes_in_snapshot > 0);
+    assert!(totals.snapshots > 50 && totals.from_snapshot > 50 && totals.removed > 20);
+    assert!(totals.reshardings > 10 && totals.crashes_in_resharding > 0);
+    assert!(totals.overtaken > 1_000 && totals.full_lanes > 100 && totals.turned_away > 100);
+    assert!(totals.dropped > 0 && totals.lost > 0 && totals.checks > 100);
 }
 
 #[test]

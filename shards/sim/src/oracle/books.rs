@@ -9,7 +9,7 @@ use money::{
 use super::shard::NaiveShard;
 
 /// The book of one symbol and its trades.
-pub(super) struct NaiveMarket {
+pub(crate) struct NaiveMarket {
     pub book: NaiveBook,
     pub tape: Vec<TapeEntry>,
 }
@@ -125,43 +125,40 @@ impl NaiveShard {
     }
 
     /// The user of an order, by the shard in its id: enough to answer to.
-    fn home_of_order(&self, order: OrderId) -> ShardId {
-        ShardId((order.0 % 1_024) as u16)
-    }
-
-    fn answer_order(&mut self, order: OrderId, answer: Answer) {
+    /// Whoever asks is the order's home: its id names the one it had when it was placed.
+    fn answer_order(&mut self, home: ShardId, order: OrderId, answer: Answer) {
         let at_ms = self.now_ms;
         let done = Message::Done { ticket: 0, order, answer, probes: 0, at_ms };
-        self.tell(self.home_of_order(order), done);
+        self.tell(home, done);
     }
 
-    pub fn take_out(&mut self, order: OrderId, symbol: SymbolId) {
+    pub fn take_out(&mut self, home: ShardId, order: OrderId, symbol: SymbolId) {
         let market = self.books.get_mut(&symbol);
         let answer = match market.and_then(|market| market.book.cancel(order)) {
             Some(_) => Answer::Canceled,
             None => Answer::Gone,
         };
-        self.answer_order(order, answer);
+        self.answer_order(home, order, answer);
     }
 
-    pub fn make_smaller(&mut self, order: OrderId, symbol: SymbolId, by: Lots) {
+    pub fn make_smaller(&mut self, home: ShardId, order: OrderId, symbol: SymbolId, by: Lots) {
         let market = self.books.get_mut(&symbol);
         let answer = match market.and_then(|market| market.book.reduce(order, by)) {
             Some(Reduced::Left { .. }) => Answer::Reduced(by),
             Some(Reduced::Removed { .. }) => Answer::Canceled,
             None => Answer::Gone,
         };
-        self.answer_order(order, answer);
+        self.answer_order(home, order, answer);
     }
 
-    pub fn reprice(&mut self, order: OrderId, symbol: SymbolId, price: Price) {
+    pub fn reprice(&mut self, home: ShardId, order: OrderId, symbol: SymbolId, price: Price) {
         let trading = self.is_trading(symbol);
         let resting = self.books.get(&symbol).and_then(|market| market.book.get(order));
         let Some(resting) = resting else {
-            return self.answer_order(order, Answer::Gone);
+            return self.answer_order(home, order, Answer::Gone);
         };
         if !trading {
-            return self.answer_order(order, Answer::NotMoved);
+            return self.answer_order(home, order, Answer::NotMoved);
         }
         let mut events = Vec::new();
         let moved = self.market(symbol).book.move_price(order, price, &mut events);
@@ -172,7 +169,7 @@ impl NaiveShard {
             Moved::WouldTake => Answer::NotMoved,
             Moved::Placed(outcome) => answer_of(outcome),
         };
-        self.answer_order(order, answer);
+        self.answer_order(home, order, answer);
     }
 }
 

@@ -9,7 +9,7 @@ use money::{
 use super::arithmetic::{affordable, base, fee, quote, quote_to_freeze};
 use super::shard::{NOTHING, NaiveShard, NaiveSymbol};
 
-pub(super) struct NaiveOrder {
+pub(crate) struct NaiveOrder {
     pub view: OrderView,
     /// Lots that may still trade.
     remaining: Lots,

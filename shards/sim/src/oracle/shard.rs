@@ -15,35 +15,36 @@ use super::home::NaiveOrder;
 const FIRST_AUTOMATIC_USER: u64 = 1_001;
 
 /// A symbol as this shard knows it.
-pub(super) struct NaiveSymbol {
+#[derive(Clone)]
+pub(crate) struct NaiveSymbol {
     pub spec: SymbolSpec,
     pub reference: Option<Price>,
 }
 
 /// What the operator has to do with one asset.
 #[derive(Clone, Copy, Default)]
-pub(super) struct House {
+pub(crate) struct House {
     pub deposits: Units,
     pub withdrawals: Units,
     pub fees: Units,
 }
 
-pub(super) struct NaiveShard {
+pub(crate) struct NaiveShard {
     pub here: ShardId,
     pub placement: Placement,
     pub now_ms: u64,
     pub assets: Vec<Asset>,
     pub symbols: Vec<NaiveSymbol>,
     /// References that came before their symbol.
-    early: BTreeMap<SymbolId, Price>,
+    pub(super) early: BTreeMap<SymbolId, Price>,
     /// In the order of their creation.
     pub users: Vec<UserId>,
-    user_count: u64,
+    pub(super) user_count: u64,
     /// All that came in less all that went out.
-    totals: BTreeMap<(UserId, AssetId), Units>,
-    payments: BTreeSet<(UserId, String)>,
+    pub(super) totals: BTreeMap<(UserId, AssetId), Units>,
+    pub(super) payments: BTreeSet<(UserId, String)>,
     /// May cancel and look, nothing else.
-    barred: BTreeSet<UserId>,
+    pub(super) barred: BTreeSet<UserId>,
     pub house: BTreeMap<AssetId, House>,
     pub orders: BTreeMap<OrderId, NaiveOrder>,
     pub order_count: u64,
@@ -87,7 +88,7 @@ impl NaiveShard {
             Input::Peer(PeerBatch { source, messages, .. }) => {
                 for message in messages {
                     self.heard[source.0 as usize].extend(essence(message));
-                    self.handle(message);
+                    self.handle(*source, message);
                 }
             }
         }
@@ -143,12 +144,16 @@ impl NaiveShard {
         }
     }
 
-    fn handle(&mut self, message: &Message) {
+    pub(super) fn handle(&mut self, source: ShardId, message: &Message) {
         match message {
             Message::Submit(submit) => self.match_order(submit),
-            Message::Cancel { order, symbol, .. } => self.take_out(*order, *symbol),
-            Message::Reduce { order, symbol, by, .. } => self.make_smaller(*order, *symbol, *by),
-            Message::Move { order, symbol, price, .. } => self.reprice(*order, *symbol, *price),
+            Message::Cancel { order, symbol, .. } => self.take_out(source, *order, *symbol),
+            Message::Reduce { order, symbol, by, .. } => {
+                self.make_smaller(source, *order, *symbol, *by)
+            }
+            Message::Move { order, symbol, price, .. } => {
+                self.reprice(source, *order, *symbol, *price)
+            }
             Message::Fill(fill) => self.settle(fill),
             Message::MakerExpired { order, at_ms } => self.expire(*order, *at_ms),
             Message::Done { order, answer, at_ms, .. } => self.done(*order, *answer, *at_ms),
@@ -169,7 +174,7 @@ impl NaiveShard {
     /// Hands a message on, to itself at once.
     pub fn tell(&mut self, to: ShardId, message: Message) {
         if to == self.here {
-            self.handle(&message);
+            self.handle(to, &message);
         } else {
             self.told[to.0 as usize].extend(essence(&message));
         }
