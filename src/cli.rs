@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use money::UserId;
 use serde::Deserialize;
 
+use crate::load::arguments::LoadCommand;
 use crate::time::Instant;
 
 /// A self-hosted exchange server: orders over HTTP, matched, settled and journaled on every core.
@@ -34,6 +35,12 @@ pub enum Subcommands {
     Demo(DemoArguments),
     /// Run a recorded order flow through the exchange and write what comes of it
     Replay(ReplayArguments),
+    /// Measure a running server under load
+    Load {
+        /// What kind of load.
+        #[command(subcommand)]
+        command: LoadCommand,
+    },
     /// Make, list and check snapshots
     Snapshot {
         /// What to do.

@@ -1,8 +1,8 @@
 //! `ringbook`: the command line of a self-hosted exchange server.
 //!
 //! Thin on purpose: it reads what is asked for, puts configuration together and wires the crates of
-//! `shards/`. What it does itself is for people: the replay of recorded flows, the demo, and a look
-//! into journals and snapshots.
+//! `shards/`. What it does itself is for people: the replay of recorded flows, the demo, the load
+//! generator, and a look into journals and snapshots.
 
 mod bootstrap;
 mod cli;
@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod format;
 mod journal_tool;
+mod load;
 mod replay;
 mod retention;
 mod serve;
@@ -24,6 +25,8 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::cli::{Cli, JournalCommand, ReplayArguments, SnapshotCommand, Subcommands};
+use crate::load::arguments::LoadCommand;
+use crate::load::settings::Settings;
 
 /// Wrong arguments or configuration, as clap has it.
 const USAGE_ERROR: u8 = 2;
@@ -64,6 +67,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Subcommands::Replay(arguments) => {
             let options = replay_options(arguments).map_err(Failure::Usage)?;
             replay::run(options).map_err(Failure::Failed)
+        }
+        Subcommands::Load { command: LoadCommand::Http(arguments) } => {
+            let settings = Settings::http(arguments).map_err(Failure::Usage)?;
+            load::http(settings).map_err(Failure::Failed)
         }
         Subcommands::Journal { command: JournalCommand::Dump(arguments) } => {
             journal_tool::dump(&arguments).map_err(Failure::Failed)

@@ -42,6 +42,7 @@ pub use image::{
     OrderImage, PaymentImage, PeerImage, PersonImage, Piece, QuestionImage, QuestionKind,
     ReshardError, Resharded, RestingImage, Restore, SymbolImage, TradeImage, reshard,
 };
+pub use klines::{CANDLES_KEPT, Candle, Interval, TICKER_WINDOW_MS, Ticker};
 pub use message::{
     Answer, AssetTotals, Fill, MAX_REPORTED_ASSETS, Message, PeerBatch, Submit, Ticket,
 };

@@ -24,6 +24,9 @@
 //!    [`http::Connection::swap_output`]. When [`http::Connection::is_finished`]: shut the writing
 //!    side down, read what still comes for a moment (else the kernel may reset the connection and
 //!    the last answer with it), close.
+//!    Behind [`native::Action::Upgrade`] no more of HTTP comes: [`http::Connection::upgrade`], and once
+//!    [`http::Connection::take_upgraded`] gives something, the socket belongs to a
+//!    [`ws::Connection`]; see there and [`native::ws`] for how it goes on.
 //! 5. Timers: when [`http::Connection::progress`] changes, start the limit of its phase anew
 //!    ([`http::limits`]); past the head or body limit [`http::Connection::reject`] with the timeout,
 //!    past the idle limit close. On quiet connections [`http::Connection::release_memory`].
@@ -38,3 +41,4 @@ pub mod http;
 pub mod json;
 pub mod native;
 pub mod query_string;
+pub mod ws;

@@ -63,6 +63,17 @@ pub struct Connection {
     is_at_end: bool,
     /// Nothing more is parsed at all.
     is_stopped: bool,
+    /// Nothing more is parsed, since another protocol goes on behind the answers.
+    is_upgraded: bool,
+}
+
+/// What is left of a connection that goes on with another protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upgraded {
+    /// Answers that are not sent, the one of the upgrade last.
+    pub unsent: Vec<u8>,
+    /// What came behind the request of the upgrade.
+    pub received: Vec<u8>,
 }
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -88,6 +99,7 @@ impl Connection {
             held: None,
             is_at_end: false,
             is_stopped: false,
+            is_upgraded: false,
         }
     }
 
@@ -185,6 +197,25 @@ impl Connection {
         was_waiting
     }
 
+    /// Gives the request that was handed out last its answer, 101, behind which another protocol
+    /// begins: nothing more is parsed. Does nothing where [`Connection::complete`] would not.
+    pub fn upgrade(&mut self, slot: Slot, answer: &[u8]) {
+        self.is_upgraded |= self.complete(slot, |out| out.extend_from_slice(answer));
+    }
+
+    /// What the other protocol goes on with, once all requests before the upgrade are answered.
+    /// This connection is then done with.
+    pub fn take_upgraded(&mut self) -> Option<Upgraded> {
+        if !self.is_upgraded || self.queue.outstanding() > 0 {
+            return None;
+        }
+        self.drop_served();
+        let received = self.input[self.start..self.end].to_vec();
+        let unsent = self.output().to_vec();
+        *self = Connection { is_stopped: true, ..Connection::new() };
+        Some(Upgraded { unsent, received })
+    }
+
     /// Bytes for the socket.
     pub fn output(&self) -> &[u8] {
         &self.output[self.sent..]
@@ -217,7 +248,10 @@ impl Connection {
 
     /// Whether all is said: the caller sends its end of the stream once the output is written.
     pub fn is_finished(&self) -> bool {
-        self.is_stopped && self.queue.outstanding() == 0 && self.output().is_empty()
+        self.is_stopped
+            && !self.is_upgraded
+            && self.queue.outstanding() == 0
+            && self.output().is_empty()
     }
 
     /// Where the connection stands, for timers.
@@ -249,6 +283,7 @@ impl Connection {
 
     fn may_parse(&self) -> bool {
         !self.is_stopped
+            && !self.is_upgraded
             && self.held.is_none()
             && !self.queue.is_full()
             && self.output.len() - self.sent < OUTPUT_HIGH_WATER_BYTES
@@ -307,16 +342,16 @@ impl Connection {
     }
 
     /// Whether the head is here; then its body is what is being received.
-    fn receive_head(&mut self, scanned: usize) -> Result<bool, RejectionReason> {
-        if scanned == 0 {
-            // Some clients send an empty line behind a body.
-            while self.input[self.start..self.end].starts_with(b"\r\n") {
-                self.start += 2;
-            }
+    fn receive_head(&mut self, mut scanned: usize) -> Result<bool, RejectionReason> {
+        // Some clients send an empty line behind a body. It may come in two pieces.
+        while self.input[self.start..self.end].starts_with(b"\r\n") {
+            self.start += 2;
+            scanned = 0;
         }
         let window = &self.input[self.start..self.end];
         // A head that came in pieces is looked at again when a line has ended, not at every byte.
         let is_worth_parsing = scanned == 0
+            || self.is_at_end
             || window.len() >= super::limits::MAX_HEAD_BYTES
             || window[scanned..].contains(&b'\n');
         let head = if is_worth_parsing { parse_head(window)? } else { None };
@@ -384,3 +419,6 @@ struct Whole {
 #[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "upgrade_tests.rs"]
+mod upgrade_tests;

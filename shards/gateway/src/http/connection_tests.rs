@@ -234,7 +234,9 @@ fn a_head_too_long_or_with_too_many_headers_is_431() {
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "x".repeat(MAX_HEAD_BYTES));
     let endless = format!("GET /{}", "x".repeat(2 * MAX_HEAD_BYTES));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
-    for text in [&long, &endless, &many] {
+    // What is wrong beyond the limit was not seen when the head came in pieces.
+    let worse = format!("GET / HTTP/1.1\r\nA: {}\r\n\0: b\r\n\r\n", "x".repeat(MAX_HEAD_BYTES));
+    for text in [&long, &endless, &many, &worse] {
         let whole = run([text.as_bytes()]);
         assert_eq!(whole.refused.map(|reason| reason.status()), Some(431), "{text:.40}");
         assert_eq!(run(bytes_of(text.as_bytes())), whole);
@@ -356,6 +358,36 @@ fn requests_that_came_before_the_end_of_the_stream_are_served() {
     }
     assert_eq!(connection.next_request(), Ok(None));
     assert!(connection.is_finished());
+}
+
+#[test]
+fn half_a_head_at_the_end_of_the_stream_is_refused_in_any_pieces() {
+    for size in [1, 2, 100] {
+        let mut connection = Connection::new();
+        for piece in b"GET / HTTP/1.1\r\nA\0".chunks(size) {
+            connection.feed(piece);
+            if size < 100 {
+                assert_eq!(connection.next_request(), Ok(None));
+            }
+        }
+        connection.end_of_input();
+        let rejection = connection.next_request().unwrap_err();
+        assert_eq!(rejection.reason.status(), 400, "pieces of {size}");
+    }
+}
+
+#[test]
+fn an_empty_line_before_a_request_is_no_part_of_it_in_any_pieces() {
+    for pieces in [["\r\n\r\n", ""], ["\r", "\n"], ["\r\n\r", "\n"]] {
+        let mut connection = Connection::new();
+        for piece in pieces {
+            connection.feed(piece.as_bytes());
+            assert_eq!(connection.next_request(), Ok(None));
+        }
+        connection.feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = connection.next_request().unwrap().unwrap();
+        assert!(request.head.starts_with(b"GET "), "{pieces:?}");
+    }
 }
 
 #[test]

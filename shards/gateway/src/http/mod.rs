@@ -12,6 +12,6 @@ mod queue;
 mod request;
 pub mod response;
 
-pub use connection::{Connection, Phase, Progress};
+pub use connection::{Connection, Phase, Progress, Upgraded};
 pub use queue::Slot;
 pub use request::{Method, Persistence, Rejection, RejectionReason, Request};

@@ -53,6 +53,8 @@ pub(super) struct Head {
 
 /// Reads a head from the beginning of `bytes`; `None` when its end is not there yet.
 pub(super) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, RejectionReason> {
+    // What lies beyond the limit may not be here yet, so it has no say in why a head is refused.
+    let bytes = &bytes[..bytes.len().min(MAX_HEAD_BYTES)];
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
@@ -61,9 +63,6 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, RejectionReason> 
         Ok(httparse::Status::Partial) => return Err(RejectionReason::HeadTooLarge),
         Err(error) => return Err(reason_of(error)),
     };
-    if length > MAX_HEAD_BYTES {
-        return Err(RejectionReason::HeadTooLarge);
-    }
     let whole = &bytes[..length];
     if has_bare_line_end(whole) {
         return Err(RejectionReason::Malformed("lines must end in CR LF"));

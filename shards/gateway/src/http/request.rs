@@ -78,13 +78,22 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The first header of this name, found by walking the head: for what is asked for rarely.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        let mut lines = self.head.split(|&byte| byte == b'\n');
-        lines.next();
-        lines.find_map(|line| {
+        self.headers(name).next()
+    }
+
+    /// All headers of this name, as they stand.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.head.split(|&byte| byte == b'\n').skip(1).filter_map(move |line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
             let (key, value) = line.split_at(colon);
             key.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
         })
+    }
+
+    /// Whether it is HTTP/1.1, and not 1.0.
+    pub fn is_http_1_1(&self) -> bool {
+        let line = self.head.split(|&byte| byte == b'\r').next();
+        line.is_some_and(|line| line.ends_with(b"HTTP/1.1"))
     }
 }
 

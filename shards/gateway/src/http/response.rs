@@ -103,6 +103,7 @@ fn status_line(status: u16) -> &'static [u8] {
         409 => b"HTTP/1.1 409 Conflict\r\n",
         413 => b"HTTP/1.1 413 Content Too Large\r\n",
         417 => b"HTTP/1.1 417 Expectation Failed\r\n",
+        426 => b"HTTP/1.1 426 Upgrade Required\r\n",
         429 => b"HTTP/1.1 429 Too Many Requests\r\n",
         431 => b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
         503 => b"HTTP/1.1 503 Service Unavailable\r\n",

@@ -18,10 +18,10 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A string, its escapes resolved.
     Text(Cow<'a, str>),
-    /// An array.
-    Array,
-    /// An object.
-    Object,
+    /// An array, as written, for [`read_array`].
+    Array(&'a str),
+    /// An object, as written, for [`read_object`].
+    Object(&'a str),
 }
 
 /// Why a text is not the object that is wanted.
@@ -65,6 +65,39 @@ pub fn read_object<'a, const N: usize>(
     let mut scanner = Scanner { text, at: 0, field: None };
     scanner.object(names, &mut values)?;
     Ok(values)
+}
+
+/// Reads an array, giving `take` each value with its place, from 0 on.
+///
+/// # Errors
+/// The text is no array, or what `take` says; nothing behind that is read.
+pub fn read_array<'a, E: From<JsonError>>(
+    text: &'a str,
+    mut take: impl FnMut(usize, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut scanner = Scanner { text, at: 0, field: None };
+    scanner.skip_space();
+    if scanner.peek() != Some(b'[') {
+        return Err(scanner.malformed("an array is wanted").into());
+    }
+    scanner.at += 1;
+    scanner.skip_space();
+    if scanner.peek() == Some(b']') {
+        scanner.at += 1;
+        return Ok(scanner.end()?);
+    }
+    for index in 0.. {
+        take(index, scanner.value()?)?;
+        scanner.skip_space();
+        match scanner.peek() {
+            Some(b',') => scanner.at += 1,
+            Some(b']') => break,
+            _ => return Err(scanner.malformed("a comma or a closing bracket is wanted").into()),
+        }
+        scanner.skip_space();
+    }
+    scanner.at += 1;
+    Ok(scanner.end()?)
 }
 
 struct Scanner<'a> {
@@ -131,12 +164,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Nothing may follow the object.
+    /// Nothing may follow.
     fn end(&mut self) -> Result<(), JsonError> {
         self.field = None;
         self.skip_space();
         if self.at < self.text.len() {
-            return Err(self.malformed("something follows the object"));
+            return Err(self.malformed("something follows the end"));
         }
         Ok(())
     }
@@ -163,11 +196,18 @@ impl<'a> Scanner<'a> {
             Some(b't') => self.word("true").map(|()| Value::Bool(true)),
             Some(b'f') => self.word("false").map(|()| Value::Bool(false)),
             Some(b'n') => self.word("null").map(|()| Value::Null),
-            Some(b'[') => self.skip_value().map(|()| Value::Array),
-            Some(b'{') => self.skip_value().map(|()| Value::Object),
+            Some(b'[') => self.container().map(Value::Array),
+            Some(b'{') => self.container().map(Value::Object),
             Some(_) => Err(self.malformed("a value is wanted")),
             None => Err(self.malformed("the text ends too early")),
         }
+    }
+
+    /// An array or object, checked but not looked into.
+    fn container(&mut self) -> Result<&'a str, JsonError> {
+        let start = self.at;
+        self.skip_value()?;
+        Ok(&self.text[start..self.at])
     }
 
     /// Passes over any value. A loop with a bounded stack of bits instead of recursion.

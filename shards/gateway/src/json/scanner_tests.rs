@@ -75,6 +75,35 @@ fn half_a_surrogate_pair_is_refused() {
     }
 }
 
+#[test]
+fn an_array_is_read_value_by_value_or_refused_where_it_breaks() {
+    let read = |text: &str| {
+        let mut values = Vec::new();
+        let result = read_array(text, |index, value| {
+            assert_eq!(index, values.len());
+            values.push(format!("{value:?}"));
+            Ok::<(), JsonError>(())
+        });
+        result.map(|()| values)
+    };
+    assert_eq!(read("[]").unwrap(), [""; 0]);
+    let values = read(r#" [ "a\n" , 1e3,null , [1,[2]],{"b":[]} ] "#).unwrap();
+    assert_eq!(
+        values,
+        [
+            r#"Text("a\n")"#,
+            r#"Number("1e3")"#,
+            "Null",
+            r#"Array("[1,[2]]")"#,
+            r#"Object("{\"b\":[]}")"#
+        ]
+    );
+    for broken in ["", "{}", "1", "[", "[1", "[1,", "[1,]", "[,]", "[1 2]", "[1]2", "[1}"] {
+        assert!(matches!(read(broken), Err(JsonError::Malformed { .. })), "{broken}");
+    }
+    assert_eq!(read(&"[".repeat(MAX_DEPTH + 1)), Err(JsonError::TooDeep));
+}
+
 /// What serde_json says of the same text.
 fn oracle(text: &str) -> bool {
     serde_json::from_str::<HashMap<String, &RawValue>>(text).is_ok()
@@ -131,8 +160,8 @@ proptest! {
             (Some(raw), Value::Text(read)) => {
                 prop_assert_eq!(serde_json::from_str::<String>(raw).unwrap(), read);
             }
-            (Some(raw), Value::Array) => prop_assert_eq!(raw.as_bytes()[0], b'['),
-            (Some(raw), Value::Object) => prop_assert_eq!(raw.as_bytes()[0], b'{'),
+            (Some(raw), Value::Array(text)) => prop_assert_eq!(raw, text),
+            (Some(raw), Value::Object(text)) => prop_assert_eq!(raw, text),
             (raw, value) => prop_assert!(false, "{:?} {:?}", raw, value),
         }
     }

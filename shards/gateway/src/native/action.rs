@@ -3,6 +3,7 @@
 use engine::{Command, EngineStatus, Query};
 use money::{Decimal, ShardId, SymbolId, UserId};
 
+use super::ws::Upgrade;
 use crate::http::Persistence;
 use crate::http::response::Framing;
 
@@ -43,6 +44,9 @@ pub enum Action {
     },
     /// Complete with these bytes.
     Answer(Answer),
+    /// Go on as a WebSocket: [`crate::http::Connection::upgrade`] with its answer, then
+    /// [`crate::http::Connection::take_upgraded`].
+    Upgrade(Upgrade),
     /// Complete with [`super::respond_text`]: the metrics of all shards in Prometheus text.
     Metrics {
         /// How.
@@ -70,7 +74,7 @@ impl Action {
             },
             Action::Answer(answer) => answer.shows_state,
             Action::Gather { .. } | Action::Metrics { .. } => true,
-            Action::Command { .. } | Action::Resolve { .. } => false,
+            Action::Command { .. } | Action::Resolve { .. } | Action::Upgrade(_) => false,
         }
     }
 }
@@ -150,6 +154,12 @@ pub struct Respond {
 }
 
 impl Respond {
+    /// Of a message, which has no HTTP around it: written by [`super::ws::respond`], which does not
+    /// look at the framing.
+    pub(super) fn of_message(shape: Shape) -> Respond {
+        Respond { shape, framing: Framing::CLOSE }
+    }
+
     /// Makes this the last answer of its connection.
     pub fn close(&mut self) {
         self.framing.persistence = Persistence::Close;

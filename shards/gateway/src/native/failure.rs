@@ -25,6 +25,8 @@ pub enum Code {
     MethodNotAllowed,
     /// It exists already.
     AlreadyExists,
+    /// There is a WebSocket, and the request is none.
+    UpgradeRequired,
     /// Nobody said who asks.
     MissingAuth,
     /// Who asks is not who it says.
@@ -58,6 +60,7 @@ impl Code {
             Code::NotFound => (1006, "NOT_FOUND", 404),
             Code::MethodNotAllowed => (1007, "METHOD_NOT_ALLOWED", 405),
             Code::AlreadyExists => (1008, "ALREADY_EXISTS", 409),
+            Code::UpgradeRequired => (1009, "UPGRADE_REQUIRED", 426),
             Code::MissingAuth => (2001, "MISSING_AUTH", 401),
             Code::AuthFailed => (2002, "AUTH_FAILED", 401),
             Code::PermissionDenied => (2003, "PERMISSION_DENIED", 403),
@@ -76,13 +79,13 @@ impl Code {
 pub(super) struct Failure {
     pub code: Code,
     pub detail: String,
-    /// The methods that are allowed, for [`Code::MethodNotAllowed`].
-    pub allow: &'static str,
+    /// Further header lines that the status demands, each with its CR LF.
+    pub headers: &'static str,
 }
 
 impl Failure {
     pub fn new(code: Code, detail: impl Into<String>) -> Failure {
-        Failure { code, detail: detail.into(), allow: "" }
+        Failure { code, detail: detail.into(), headers: "" }
     }
 
     /// The commonest one: `field: rule`.
@@ -90,12 +93,17 @@ impl Failure {
         Failure::new(Code::InvalidParameter, format!("{name}: {rule}"))
     }
 
+    /// Appends code and message as they stand in every error: `"code":…,"msg":"…"`.
+    pub fn write_code_and_message(&self, out: &mut Vec<u8>) {
+        write_code_and_message(out, self.code, &self.detail);
+    }
+
     /// Appends it as a whole HTTP answer.
     pub fn write(&self, framing: Framing, out: &mut Vec<u8>) {
         let (_, _, status) = self.code.parts();
         let extra = match self.code {
             Code::Unavailable | Code::RateLimited => "retry-after: 1\r\n",
-            _ => self.allow,
+            _ => self.headers,
         };
         write_error(out, status, self.code, &self.detail, extra, framing);
     }
@@ -129,16 +137,22 @@ pub(super) fn write_error(
     extra: &str,
     framing: Framing,
 ) {
-    let (number, word, _) = code.parts();
     response::write(out, status, response::JSON, extra, framing, |out| {
-        out.extend_from_slice(b"{\"code\":");
-        write::integer(out, u64::from(number));
-        out.extend_from_slice(b",\"msg\":\"");
-        out.extend_from_slice(word.as_bytes());
-        out.extend_from_slice(b": ");
-        write::escaped(out, detail);
-        out.extend_from_slice(b"\",\"data\":null}");
+        out.push(b'{');
+        write_code_and_message(out, code, detail);
+        out.extend_from_slice(b",\"data\":null}");
     });
+}
+
+fn write_code_and_message(out: &mut Vec<u8>, code: Code, detail: &str) {
+    let (number, word, _) = code.parts();
+    out.extend_from_slice(b"\"code\":");
+    write::integer(out, u64::from(number));
+    out.extend_from_slice(b",\"msg\":\"");
+    out.extend_from_slice(word.as_bytes());
+    out.extend_from_slice(b": ");
+    write::escaped(out, detail);
+    out.push(b'"');
 }
 
 /// The framing of an answer that may stand without its request.

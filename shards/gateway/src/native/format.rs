@@ -1,7 +1,7 @@
 //! Replies as HTTP: the envelope and what stands in it, written by hand into the output.
 
-use engine::{OrderView, Registry, Reply, TapeEntry, TradeView};
-use money::{OrderKind, Side, SymbolId, write_units};
+use engine::{OrderView, Registry, Reply, SymbolEntry, TapeEntry, TradeView};
+use money::{OrderKind, Price, Side, SymbolId, SymbolSpec, write_units};
 
 use super::action::{Respond, Shape, ShardReport};
 use super::admin_format;
@@ -17,6 +17,8 @@ use crate::json::write;
 pub(super) const RECOVERING: &str = "the journal is being recovered";
 /// Why nothing is served any more.
 pub(super) const DRAINING: &str = "the server is going down";
+/// Why one request is not.
+pub(super) const OVERLOADED: &str = "too many requests are under way, try again";
 
 /// Appends `{"code":0,"msg":"ok","data":…}`.
 pub(super) fn envelope(out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
@@ -29,7 +31,7 @@ pub(super) fn envelope(out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
 pub fn respond(respond: &Respond, reply: &Reply, context: &Context<'_>, out: &mut Vec<u8>) {
     let status = match (reply, respond.shape) {
         (Reply::Refused(refusal), _) => {
-            failure_of(refusal, respond, context).write(respond.framing, out);
+            failure_of(refusal, respond.shape, context).write(respond.framing, out);
             return;
         }
         (Reply::Accepted { .. }, _) => 202,
@@ -42,43 +44,47 @@ pub fn respond(respond: &Respond, reply: &Reply, context: &Context<'_>, out: &mu
         }
         _ => 200,
     };
-    let registry = context.registry;
     write_json(out, status, respond.framing, |out| {
-        envelope(out, |out| match reply {
-            // Answered above.
-            Reply::Refused(_) => out.extend_from_slice(b"null"),
-            Reply::Accepted { order, cid, at_ms } => {
-                out.extend_from_slice(b"{\"order_id\":");
-                write::integer(out, order.0);
-                if let Some(cid) = cid {
-                    write_cid(out, cid);
-                }
-                out.extend_from_slice(b",\"status\":\"ACCEPTED\",\"accepted_at\":");
-                write::integer(out, *at_ms);
-                out.push(b'}');
-            }
-            Reply::Matched { order, fills } => {
-                write_order(out, order, registry);
-                out.pop();
-                out.extend_from_slice(b",\"fills\":");
-                write::array(out, fills, |out, fill| write_trade(out, fill, registry));
-                out.push(b'}');
-            }
-            Reply::Order(order) => write_order(out, order, registry),
-            Reply::Orders(orders) => {
-                write::array(out, orders, |out, order| write_order(out, order, registry));
-            }
-            Reply::Trades(trades) => {
-                write::array(out, trades, |out, trade| write_trade(out, trade, registry));
-            }
-            Reply::CanceledAll { count, .. } => {
-                out.extend_from_slice(b"{\"canceled\":");
-                write::integer(out, u64::from(*count));
-                out.push(b'}');
-            }
-            _ => of_market_or_admin(out, respond.shape, reply, context),
-        });
+        envelope(out, |out| write_data(out, respond.shape, reply, context));
     });
+}
+
+/// Appends what a reply shows, `null` for a refusal.
+pub(super) fn write_data(out: &mut Vec<u8>, shape: Shape, reply: &Reply, context: &Context<'_>) {
+    let registry = context.registry;
+    match reply {
+        Reply::Refused(_) => out.extend_from_slice(b"null"),
+        Reply::Accepted { order, cid, at_ms } => {
+            out.extend_from_slice(b"{\"order_id\":");
+            write::integer(out, order.0);
+            if let Some(cid) = cid {
+                write_cid(out, cid);
+            }
+            out.extend_from_slice(b",\"status\":\"ACCEPTED\",\"accepted_at\":");
+            write::integer(out, *at_ms);
+            out.push(b'}');
+        }
+        Reply::Matched { order, fills } => {
+            write_order(out, order, registry);
+            out.pop();
+            out.extend_from_slice(b",\"fills\":");
+            write::array(out, fills, |out, fill| write_trade(out, fill, registry));
+            out.push(b'}');
+        }
+        Reply::Order(order) => write_order(out, order, registry),
+        Reply::Orders(orders) => {
+            write::array(out, orders, |out, order| write_order(out, order, registry));
+        }
+        Reply::Trades(trades) => {
+            write::array(out, trades, |out, trade| write_trade(out, trade, registry));
+        }
+        Reply::CanceledAll { count, .. } => {
+            out.extend_from_slice(b"{\"canceled\":");
+            write::integer(out, u64::from(*count));
+            out.push(b'}');
+        }
+        _ => of_market_or_admin(out, shape, reply, context),
+    }
 }
 
 /// The replies that are about a symbol as a whole or for administrators.
@@ -91,11 +97,7 @@ fn of_market_or_admin(out: &mut Vec<u8>, shape: Shape, reply: &Reply, context: &
             for (name, levels) in [(",\"bids\":", bids), (",\"asks\":", asks)] {
                 out.extend_from_slice(name.as_bytes());
                 write::array(out, levels, |out, level| {
-                    out.extend_from_slice(b"[\"");
-                    write_price(out, spec, level.price);
-                    out.extend_from_slice(b"\",\"");
-                    write_qty(out, spec, level.qty);
-                    out.extend_from_slice(b"\"]");
+                    write_level(out, spec, level.price, level.qty);
                 });
             }
             out.extend_from_slice(b",\"last_update_id\":");
@@ -111,14 +113,23 @@ fn of_market_or_admin(out: &mut Vec<u8>, shape: Shape, reply: &Reply, context: &
     }
 }
 
-fn write_cid(out: &mut Vec<u8>, cid: &money::Cid) {
+/// Appends `["price","qty"]` of this many lots.
+pub(super) fn write_level(out: &mut Vec<u8>, spec: &SymbolSpec, price: Price, qty_lots: u128) {
+    out.extend_from_slice(b"[\"");
+    write_price(out, spec, price);
+    out.extend_from_slice(b"\",\"");
+    write_qty(out, spec, qty_lots);
+    out.extend_from_slice(b"\"]");
+}
+
+pub(super) fn write_cid(out: &mut Vec<u8>, cid: &money::Cid) {
     // A cid holds nothing that needs escaping.
     out.extend_from_slice(b",\"cid\":\"");
     out.extend_from_slice(cid.as_str().as_bytes());
     out.push(b'"');
 }
 
-fn word(out: &mut Vec<u8>, name: &str, word: &str) {
+pub(super) fn word(out: &mut Vec<u8>, name: &str, word: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(word.as_bytes());
 }
@@ -161,7 +172,7 @@ fn write_order(out: &mut Vec<u8>, order: &OrderView, registry: &Registry) {
     out.push(b'}');
 }
 
-fn write_trade(out: &mut Vec<u8>, trade: &TradeView, registry: &Registry) {
+pub(super) fn write_trade(out: &mut Vec<u8>, trade: &TradeView, registry: &Registry) {
     let spec = &symbol_entry(registry, trade.symbol).spec;
     let (fee_asset, fee_decimals) = asset_parts(registry, trade.fee_asset);
     out.extend_from_slice(b"{\"trade_id\":");
@@ -186,9 +197,15 @@ fn write_trade(out: &mut Vec<u8>, trade: &TradeView, registry: &Registry) {
 }
 
 fn write_public_trade(out: &mut Vec<u8>, trade: &TapeEntry, symbol: SymbolId, registry: &Registry) {
-    let entry = symbol_entry(registry, symbol);
+    out.push(b'{');
+    write_public_trade_fields(out, trade, symbol_entry(registry, symbol));
+    out.push(b'}');
+}
+
+/// Appends the fields of a trade that everybody may see, without braces.
+pub(super) fn write_public_trade_fields(out: &mut Vec<u8>, trade: &TapeEntry, entry: &SymbolEntry) {
     let quote = entry.scale.quote_floor(trade.price, trade.qty).unwrap_or(u128::MAX);
-    out.extend_from_slice(b"{\"id\":");
+    out.extend_from_slice(b"\"id\":");
     write::integer(out, trade.trade.0);
     out.extend_from_slice(b",\"price\":\"");
     write_price(out, &entry.spec, trade.price);
@@ -199,8 +216,8 @@ fn write_public_trade(out: &mut Vec<u8>, trade: &TapeEntry, symbol: SymbolId, re
     out.extend_from_slice(b"\",\"time\":");
     write::integer(out, trade.at_ms);
     out.extend_from_slice(match trade.taker_side {
-        Side::Sell => b",\"is_buyer_maker\":true}".as_slice(),
-        Side::Buy => b",\"is_buyer_maker\":false}",
+        Side::Sell => b",\"is_buyer_maker\":true".as_slice(),
+        Side::Buy => b",\"is_buyer_maker\":false",
     });
 }
 
@@ -232,8 +249,13 @@ pub fn reject(rejection: &Rejection, out: &mut Vec<u8>) {
 
 /// Appends 503: more is under way than is admitted.
 pub fn overloaded(respond: &Respond, out: &mut Vec<u8>) {
-    let detail = "too many requests are under way, try again";
-    Failure::new(Code::Unavailable, detail).write(respond.framing, out);
+    Failure::new(Code::Unavailable, OVERLOADED).write(respond.framing, out);
+}
+
+/// Appends 404: the server does not serve this path.
+pub fn not_served(path: &str, out: &mut Vec<u8>) {
+    let detail = format!("{path}: no such route");
+    Failure::new(Code::NotFound, detail).write(Framing::CLOSE, out);
 }
 
 /// Appends 503: the disk has no room for what would have to be written.

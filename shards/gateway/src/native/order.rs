@@ -42,9 +42,24 @@ pub(super) fn place(
     user: UserId,
     framing: Framing,
 ) -> Result<Action, Failure> {
+    let mut place = read_place(request.body, context, user)?;
+    place.wait = waits(request)?;
+    Ok(Action::Command {
+        command: Command::Place(place),
+        respond: Respond { shape: Shape::Place(place.symbol), framing },
+        repeat_while_more: false,
+    })
+}
+
+/// An order as a JSON object describes it. It does not wait for its match.
+pub(super) fn read_place(
+    body: &[u8],
+    context: &Context<'_>,
+    user: UserId,
+) -> Result<Place, Failure> {
     let [symbol, side, kind, time_in_force, price, qty, quote_qty, cid, stp, post_only, alias] =
         body_fields(
-            request.body,
+            body,
             [
                 "symbol",
                 "side",
@@ -68,23 +83,18 @@ pub(super) fn place(
         OrderKind::Market => market_size(spec, &price, &qty, &quote_qty)?,
         OrderKind::Limit | OrderKind::PostOnly => limit_size(spec, &price, &qty, &quote_qty)?,
     };
-    let place = Place {
+    Ok(Place {
         user,
         symbol: symbol_id,
         side,
         kind,
         time_in_force,
         self_trade: stp.word()?.unwrap_or(SelfTrade::None),
-        wait: waits(request)?,
+        wait: false,
         price,
         qty,
         quote_qty,
         cid: cid.cid()?,
-    };
-    Ok(Action::Command {
-        command: Command::Place(place),
-        respond: Respond { shape: Shape::Place(symbol_id), framing },
-        repeat_while_more: false,
     })
 }
 
@@ -179,14 +189,19 @@ pub(super) fn order_ref(order: &Field<'_>, cid: &Field<'_>) -> Result<OrderRef, 
     }
 }
 
+/// The order that a JSON object names.
+pub(super) fn read_order_ref(body: &[u8]) -> Result<OrderRef, Failure> {
+    let [order, cid] = body_fields(body, ["order_id", "cid"])?;
+    order_ref(&order, &cid)
+}
+
 /// `POST /api/v1/cancel_order`.
 pub(super) fn cancel(
     request: &Request<'_>,
     user: UserId,
     framing: Framing,
 ) -> Result<Action, Failure> {
-    let [order, cid] = body_fields(request.body, ["order_id", "cid"])?;
-    let order = order_ref(&order, &cid)?;
+    let order = read_order_ref(request.body)?;
     Ok(Action::Command {
         command: Command::Cancel { user, order },
         respond: Respond { shape: Shape::Own, framing },

@@ -3,22 +3,22 @@
 use engine::Refusal;
 use money::{Price, RuleBreak, SymbolSpec, write_units};
 
-use super::action::{Respond, Shape};
+use super::action::Shape;
 use super::amounts::{asset_parts, symbol_entry, text, write_price, write_qty};
 use super::context::Context;
 use super::failure::{Code, Failure};
 
 /// What a refusal is told as.
-pub(super) fn failure_of(refusal: &Refusal, respond: &Respond, context: &Context<'_>) -> Failure {
-    let code = code_of(refusal, respond.shape);
+pub(super) fn failure_of(refusal: &Refusal, shape: Shape, context: &Context<'_>) -> Failure {
+    let code = code_of(refusal, shape);
     let detail = match refusal {
         Refusal::InsufficientBalance { asset, needed, avail } => {
             let (name, decimals) = asset_parts(context.registry, *asset);
             let amount = |units| text(|out| write_units(out, units, decimals));
             format!("needs {} {name}, {} available", amount(*needed), amount(*avail))
         }
-        Refusal::Rule(rule) => rule_text(*rule, respond.shape, context),
-        Refusal::UnknownUser if respond.shape != Shape::Admin => "X-User-ID: unknown user".into(),
+        Refusal::Rule(rule) => rule_text(*rule, shape, context),
+        Refusal::UnknownUser if shape != Shape::Admin => "X-User-ID: unknown user".into(),
         other => other.to_string(),
     };
     Failure::new(code, detail)

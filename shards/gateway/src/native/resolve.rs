@@ -14,7 +14,7 @@ pub fn resolve(pending: &Pending, reply: &Reply, context: &Context<'_>) -> Actio
     let order = match reply {
         Reply::Order(order) => order,
         Reply::Refused(refusal) => {
-            return failed(failure_of(refusal, &pending.respond, context), pending);
+            return failed(failure_of(refusal, pending.respond.shape, context), pending);
         }
         _ => return failed(Failure::new(Code::Internal, "a reply does not fit"), pending),
     };

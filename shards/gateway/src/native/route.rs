@@ -6,7 +6,7 @@ use money::{ID_LIMIT, UserId};
 use super::action::{Action, Answer, Respond, Shape};
 use super::context::{Auth, Context, Serving};
 use super::failure::{Code, Failure, closing};
-use super::{account, admin, format, market, order};
+use super::{account, admin, format, market, order, ws};
 use crate::http::response::{self, Framing};
 use crate::http::{Method, Request};
 
@@ -27,6 +27,7 @@ enum Route<'a> {
     Healthz,
     Readyz,
     Metrics,
+    WebSocket,
     CreateOrder,
     Order,
     OrderById(&'a str),
@@ -64,6 +65,7 @@ fn find(path: &str) -> Option<Route<'_>> {
             "/healthz" => Some(Route::Healthz),
             "/readyz" => Some(Route::Readyz),
             "/metrics" => Some(Route::Metrics),
+            "/ws" => Some(Route::WebSocket),
             _ => None,
         };
     };
@@ -164,7 +166,7 @@ fn dispatch(
     if !route.allows(request.method) {
         let detail = format!("{}: this method is not allowed here", request.path);
         return Err(Failure {
-            allow: route.allow(),
+            headers: route.allow(),
             ..Failure::new(Code::MethodNotAllowed, detail)
         });
     }
@@ -172,6 +174,7 @@ fn dispatch(
         Route::ExchangeInfo => Ok(market::exchange_info(context, framing)),
         Route::Assets => Ok(market::assets(context, framing)),
         Route::Symbols => Ok(market::symbols(context, framing)),
+        Route::WebSocket => ws::upgrade(request, context.auth).map(Action::Upgrade),
         Route::Depth => market::depth(request, context, framing),
         Route::PublicTrades => market::trades(request, context, framing),
         Route::Shards => {
@@ -290,13 +293,14 @@ fn user_of(request: &Request<'_>, auth: &Auth) -> Result<UserId, Failure> {
     if !auth.is_development {
         return Err(Failure::new(Code::AuthFailed, "X-User-ID: is for the development mode only"));
     }
+    user_id(text).ok_or_else(|| Failure::new(Code::AuthFailed, "X-User-ID: is not a user id"))
+}
+
+/// A user id, digits only.
+pub(super) fn user_id(text: &[u8]) -> Option<UserId> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .filter(|id| is_number && *id < ID_LIMIT)
-        .map(UserId)
-        .ok_or_else(|| Failure::new(Code::AuthFailed, "X-User-ID: is not a user id"))
+    let id = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (is_number && id < ID_LIMIT).then_some(UserId(id))
 }
 
 /// Whether an administrator asks.

@@ -63,6 +63,12 @@ impl Node {
             }
             Action::Gather { gather, respond } => self.gather(wait(respond), gather),
             Action::Metrics { respond } => self.gather_metrics(wait(respond)),
+            // The gateway speaks WebSocket, sessions do not yet: to a client there is no such route.
+            Action::Upgrade(_) => {
+                self.metrics.request_abandoned();
+                session.complete(slot, |out| native::not_served("/ws", out));
+                self.soil(session);
+            }
             Action::Answer(answer) if answer.shows_state => {
                 let token = self.waiting.insert(Waiter::Bytes {
                     session: session.clone(),

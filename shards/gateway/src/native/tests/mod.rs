@@ -3,7 +3,10 @@
 mod answers;
 mod bad_calls;
 mod bad_orders;
+mod push;
 mod routes;
+mod upgrade;
+mod ws;
 
 use engine::{Effects, Engine, EngineConfig, Input, Origin, Reply};
 use money::{Placement, ShardId};
@@ -115,6 +118,7 @@ impl Exchange {
         let mut out = Vec::new();
         match action {
             Action::Answer(answer) => return answer.bytes,
+            Action::Upgrade(upgrade) => return upgrade.answer,
             Action::Metrics { respond } => respond_text(&respond, "text/plain", b"x 1\n", &mut out),
             Action::Command { command, respond: how, repeat_while_more } => {
                 let mut sum = 0;
