@@ -141,9 +141,12 @@ pub struct RetentionArguments {
     /// for [default: 256]
     #[arg(long, env = "RINGBOOK_SNAPSHOT_EVERY_MIB", value_name = "MIB")]
     pub snapshot_every_mib: Option<u64>,
-    /// Most that snapshots write, in MiB/s; 0: as fast as it goes [default: 64]
+    /// Most that snapshots read and write, in MiB/s; 0: as fast as it goes [default: 64]
     #[arg(long, env = "RINGBOOK_SNAPSHOT_MIB_PER_S", value_name = "MIB")]
     pub snapshot_mib_per_s: Option<u64>,
+    /// Cores that the thread which makes snapshots keeps to, like 0-3,6 [default: any]
+    #[arg(long, env = "RINGBOOK_SNAPSHOT_CORES", value_name = "LIST")]
+    pub snapshot_cores: Option<String>,
     /// Snapshots to keep, per shard [default: 2]
     #[arg(long, env = "RINGBOOK_RETENTION_SNAPSHOTS", value_name = "N")]
     pub retention_snapshots: Option<usize>,

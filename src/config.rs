@@ -42,6 +42,7 @@ struct File {
     empty: Option<bool>,
     snapshot_every_mib: Option<u64>,
     snapshot_mib_per_s: Option<u64>,
+    snapshot_cores: Option<String>,
     #[serde(default)]
     retention: RetentionTable,
     log_format: Option<LogFormat>,
@@ -113,6 +114,7 @@ fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
             file.retention,
             file.snapshot_every_mib,
             file.snapshot_mib_per_s,
+            file.snapshot_cores,
         )?,
         bootstrap: bootstrap(flags.empty.or(file.empty).unwrap_or(false), &beginning)?,
         ..defaults

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use journal::retention::{RetentionPolicy, SegmentPolicy};
 use runtime::SnapshotPolicy;
 use serde::Deserialize;
 
 use crate::cli::{RetentionArguments, Segments};
+use crate::config::cores;
 
 const MIB_BYTES: u64 = 1 << 20;
 /// Most of anything in MiB: a petabyte is a mistake.
@@ -30,14 +31,16 @@ pub struct RetentionTable {
     segment_hours: Option<u64>,
 }
 
-/// Puts flags, file and defaults together. `every_mib` and `mib_per_s` are the file's.
+/// Puts flags, file and defaults together. `every_mib`, `mib_per_s` and `given_cores` are the file's.
 pub fn combine(
     flags: RetentionArguments,
     table: RetentionTable,
     every_mib: Option<u64>,
     mib_per_s: Option<u64>,
+    given_cores: Option<String>,
 ) -> Result<SnapshotPolicy> {
     let defaults = SnapshotPolicy::default();
+    let snapshot_cores = flags.snapshot_cores.or(given_cores);
     let every_mib = flags.snapshot_every_mib.or(every_mib);
     let mib_per_s = flags.snapshot_mib_per_s.or(mib_per_s);
     let kept = |name, value: Option<usize>, default| {
@@ -54,6 +57,7 @@ pub fn combine(
     Ok(SnapshotPolicy {
         every_bytes: bytes("snapshot_every_mib", every_mib, defaults.every_bytes)?,
         bytes_per_s: bytes("snapshot_mib_per_s", mib_per_s, defaults.bytes_per_s)?,
+        cores: snapshot_cores.map(|list| cores(&list).context("snapshot_cores")).transpose()?,
         retention: RetentionPolicy {
             keep_snapshots: kept("retention.snapshots", snapshots, retention.keep_snapshots)?,
             keep_snapshots_ms: hours("retention.snapshot_hours", snapshot_hours)?,
@@ -99,7 +103,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<SnapshotPolicy> {
-        combine(RetentionArguments::default(), toml::from_str(text)?, None, None)
+        combine(RetentionArguments::default(), toml::from_str(text)?, None, None, None)
     }
 
     #[test]

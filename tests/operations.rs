@@ -61,19 +61,6 @@ fn another_server_on_the_same_port_takes_no_connections() {
 }
 
 #[test]
-fn another_number_of_shards_is_refused() {
-    let mut exchange = Exchange::open(2, 1);
-    let server = &mut exchange.server;
-    assert!(server.stop().success());
-    for shards in [1, 3] {
-        let words = ["written with 2 shards", "--shards 2"];
-        expect_refusal(&server.arguments(shards, server.port, server.data()), 1, &words);
-    }
-    server.spawn();
-    server.wait_until_ready();
-}
-
-#[test]
 fn a_wrong_argument_or_key_is_named() {
     let directory = server::directory();
     let data = directory.path().join("data");

@@ -126,7 +126,7 @@ impl TradeHistory {
     /// Adds an entry from an image. `false` when there are too many, or it reaches back before the
     /// first one that ever was.
     pub fn restore(&mut self, image: &TradeImage) -> bool {
-        let link = self.first + self.entries.len() as u64;
+        let Some(link) = self.first.checked_add(self.entries.len() as u64) else { return false };
         let reaches = |distance: u32| u64::from(distance) < link;
         if !reaches(image.before_of_account)
             || !reaches(image.before_of_order)

@@ -116,7 +116,7 @@ impl Candle {
         self.close = later.close;
         self.volume = self.volume.saturating_add(later.volume);
         self.quote_volume = self.quote_volume.saturating_add(later.quote_volume);
-        self.trades += later.trades;
+        self.trades = self.trades.saturating_add(later.trades);
     }
 }
 
@@ -216,7 +216,8 @@ impl Klines {
             };
             close = Some(candle.close);
             candles.push(candle);
-            open_ms += length_ms;
+            let Some(next_ms) = open_ms.checked_add(length_ms) else { break };
+            open_ms = next_ms;
         }
         candles
     }
@@ -313,6 +314,16 @@ mod tests {
         assert_eq!(klines.range(Interval::M1, 0, u64::MAX, 2, 6 * 60_000), candles[4..]);
         assert_eq!(klines.range(Interval::M1, 100_000, 3 * 60_000, 9, 6 * 60_000), candles[1..3]);
         assert_eq!(klines.range(Interval::M1, 0, 59_999, 9, 6 * 60_000), []);
+    }
+
+    #[test]
+    fn the_end_of_time_ends_the_candles() {
+        let mut klines = Klines::default();
+        klines.trade(u64::MAX - 90_000, price(10), Lots(1), 10);
+        assert_eq!(klines.range(Interval::M1, 0, u64::MAX, 10, u64::MAX).len(), 2);
+        klines.restore(Interval::M1, Candle { trades: u64::MAX, ..Candle::empty(0, price(1)) });
+        klines.restore_minute(Candle { trades: 1, ..Candle::empty(0, price(1)) });
+        assert_eq!(klines.range(Interval::M1, 0, 0, 1, 0)[0].trades, u64::MAX);
     }
 
     #[test]

@@ -305,15 +305,18 @@ impl Orders {
         self.ended.iter().map(|ended| self.get(ended.slot))
     }
 
-    /// Adds an order from an image behind those of its list. `false` when its id is known. Its `cid`
-    /// must be new to the user, as for [`Orders::insert`]: looking for it would cost more than all
-    /// the rest.
+    /// Adds an order from an image behind those of its list. `false` when its id is known, or when an
+    /// open one is not newer than those. Whether its `cid` is new to the user is not looked at, which
+    /// would cost more than all the rest: of two orders with one `cid` either is found by it.
     pub fn restore(&mut self, order: Order) -> bool {
-        debug_assert!(order.cid.is_none_or(|cid| self.find_cid(order.account, &cid).is_none()));
         if self.by_id.contains_key(&order.id) {
             return false;
         }
         if order.status.is_open() {
+            let newest = self.list(order.account, List::Open, None).next();
+            if newest.is_some_and(|(_, newest)| newest.id >= order.id) {
+                return false;
+            }
             self.add(order);
             return true;
         }

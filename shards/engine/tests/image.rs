@@ -201,3 +201,60 @@ fn what_is_frozen_must_be_what_the_orders_hold() {
     }
     assert!(matches!(restore(pieces), Err(ImageError::Frozen { .. })));
 }
+
+/// The first shard of two after some orders, its image changed.
+fn restore_changed(mut change: impl FnMut(&mut Piece)) -> Result<Engine, ImageError> {
+    let mut cluster = world_with(2, 7, Disk::Instant, FUNDS);
+    let mut flow = Flow::new(7);
+    for _ in 0..200 {
+        cluster.call(flow.command());
+    }
+    let mut pieces = image(&cluster.shards[0].engine);
+    pieces.iter_mut().for_each(&mut change);
+    restore(pieces)
+}
+
+#[test]
+fn a_history_that_would_count_past_its_end_is_refused() {
+    let result = restore_changed(|piece| {
+        if let Piece::Counters(counters) = piece {
+            counters.first_trade = u64::MAX;
+        }
+    });
+    assert_eq!(result.err(), Some(ImageError::Trades));
+}
+
+#[test]
+fn open_orders_out_of_order_are_refused() {
+    let result = restore_changed(|piece| {
+        if let Piece::Open(orders) = piece {
+            assert!(orders.len() > 1);
+            orders.reverse();
+        }
+    });
+    assert!(matches!(result.err(), Some(ImageError::Order(_))));
+}
+
+#[test]
+fn a_reference_that_is_not_early_is_refused() {
+    let early = [(money::SymbolId(0), money::Price(5)), (money::SymbolId(9), money::Price(0))];
+    for reference in early {
+        let cluster = world_with(2, 7, Disk::Instant, FUNDS);
+        let mut pieces = image(&cluster.shards[0].engine);
+        let symbols = pieces.iter().position(|piece| matches!(piece, Piece::Symbols(_)));
+        pieces.insert(symbols.unwrap() + 1, Piece::EarlyReferences(vec![reference]));
+        assert_eq!(restore(pieces).err(), Some(ImageError::Symbol(reference.0)));
+    }
+}
+
+#[test]
+fn a_cid_twice_does_no_harm() {
+    let result = restore_changed(|piece| {
+        if let Piece::Ended(orders) = piece {
+            let twins = orders.len() / 2;
+            let cid = money::Cid::parse("twin").ok();
+            orders[twins..].iter_mut().for_each(|order| order.cid = cid);
+        }
+    });
+    assert_eq!(result.err(), None);
+}

@@ -103,6 +103,7 @@ mod disk;
 mod error;
 mod format;
 mod gate;
+mod pace;
 mod read_ahead;
 mod reader;
 mod record;

@@ -124,6 +124,8 @@ pub(crate) struct Walk<D: Disk> {
     /// What the next batch must say. `None` before the first batch of a walk that does not start with
     /// the first segment: that one is taken at its word.
     expected: Option<(Lsn, u64)>,
+    /// The first record of the first segment, if [`Walk::open_behind`] found a whole batch there.
+    first: Option<Lsn>,
     why: BrokenBatch,
 }
 
@@ -158,7 +160,7 @@ impl<D: Disk> Walk<D> {
             segments.push(open_segment(disk, number, &mut identity).await?);
         }
         let Some(identity) = identity.filter(|_| !segments.is_empty()) else { return Ok(None) };
-        Ok(Some(Walk::new(identity, numbers.len(), segments.into())))
+        Ok(Some(Walk::new(identity, numbers.len(), segments.into(), None)))
     }
 
     /// As [`Walk::open`], but starts with the last segment whose first batch holds no later record
@@ -171,20 +173,27 @@ impl<D: Disk> Walk<D> {
     ) -> Result<Option<Walk<D>>, ScanError> {
         let numbers = segment_numbers(disk).await?;
         let mut segments = VecDeque::new();
+        let mut first = None;
         for &number in numbers.iter().rev() {
-            let (segment, first) = look_into(disk, number, identity).await?;
+            let (segment, found) = look_into(disk, number, identity).await?;
             segments.push_front(segment);
-            if first.is_some_and(|(first, _)| first <= lsn.next()) {
+            first = found.map(|(first, _)| first);
+            if first.is_some_and(|first| first <= lsn.next()) {
                 break;
             }
         }
         let found = numbers.len();
-        Ok((found > 0).then(|| Walk::new(identity, found, segments)))
+        Ok((found > 0).then(|| Walk::new(identity, found, segments, first)))
     }
 
-    fn new(identity: Identity, found: usize, segments: VecDeque<Segment<D::File>>) -> Walk<D> {
-        let first = segments.front().map(|segment| segment.number);
-        let expected = (first == Some(FIRST_NUMBER)).then_some((Lsn(1), GENESIS_CHAIN));
+    fn new(
+        identity: Identity,
+        found: usize,
+        segments: VecDeque<Segment<D::File>>,
+        first: Option<Lsn>,
+    ) -> Walk<D> {
+        let number = segments.front().map(|segment| segment.number);
+        let expected = (number == Some(FIRST_NUMBER)).then_some((Lsn(1), GENESIS_CHAIN));
         Walk {
             segments,
             found,
@@ -193,14 +202,18 @@ impl<D: Disk> Walk<D> {
             index: 0,
             offset: BLOCK,
             expected,
+            first,
             why: BrokenBatch::Zeros,
         }
     }
 
     /// Whether the record behind `lsn` is there, or would be the next one. For before the first
     /// [`Walk::next`].
+    ///
+    /// What [`Walk::open_behind`] saw holds, and is not looked at again: beside a running server that
+    /// batch may be under way, and the next read need not find the same sectors of it.
     pub async fn reaches(&mut self, lsn: Lsn) -> Result<bool, ScanError> {
-        if self.expected.is_some() {
+        if self.expected.is_some() || self.first.is_some_and(|first| first <= lsn.next()) {
             return Ok(true);
         }
         Ok(self.find_next().await?.is_some_and(|header| header.first_lsn <= lsn.next()))

@@ -11,6 +11,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::disk::{BLOCK_BYTES, Disk, DiskBuffer, DiskFile};
+use crate::pace::Pace;
+
+/// How much of a file one removal takes at once where it goes gently, in bytes. What frees space makes
+/// the file system's own journal, and a device that is told of free space, busy for as long as that
+/// takes, and a shard's commit waits behind it.
+const SHRINK_BYTES: u64 = 4 << 20;
+/// Of unfinished segments and snapshots.
+const UNFINISHED_EXTENSION: &str = "preparing";
 
 /// A directory of plain files.
 #[derive(Clone, Debug)]
@@ -18,12 +26,14 @@ pub struct StdDisk {
     directory: Arc<Path>,
     read_only: bool,
     direct: bool,
+    pace: Option<Arc<Pace>>,
 }
 
 /// An open plain file.
 #[derive(Debug)]
 pub struct StdFile {
     file: File,
+    pace: Option<Arc<Pace>>,
 }
 
 /// Plain memory, aligned as direct I/O needs it.
@@ -46,12 +56,17 @@ impl StdBuffer {
 impl StdDisk {
     /// A directory, for reading and writing.
     pub fn new(directory: impl Into<PathBuf>) -> StdDisk {
-        StdDisk { directory: Arc::from(directory.into()), read_only: false, direct: false }
+        StdDisk {
+            directory: Arc::from(directory.into()),
+            read_only: false,
+            direct: false,
+            pace: None,
+        }
     }
 
     /// A directory that must not change: files open for reading, everything else is refused.
     pub fn read_only(directory: impl Into<PathBuf>) -> StdDisk {
-        StdDisk { directory: Arc::from(directory.into()), read_only: true, direct: false }
+        StdDisk { read_only: true, ..StdDisk::new(directory) }
     }
 
     /// The same directory, but files are read and written past the page cache (`O_DIRECT`): for a
@@ -63,14 +78,35 @@ impl StdDisk {
         StdDisk { direct: true, ..self }
     }
 
+    /// The same directory, for a thread that shares the device with live shards: what is read and
+    /// written goes in small pieces, at most `bytes_per_s` of both together, and files are removed a
+    /// part at a time. 0 is without a limit, but still in pieces. Clones share the limit.
+    #[must_use]
+    pub fn gentle(self, bytes_per_s: u64) -> StdDisk {
+        StdDisk { pace: Some(Arc::new(Pace::new(bytes_per_s))), ..self }
+    }
+
     fn open_with(&self, options: &mut OpenOptions, path: &Path) -> io::Result<StdFile> {
+        let file = |file| StdFile { file, pace: self.pace.clone() };
         if self.direct {
             match options.clone().custom_flags(libc::O_DIRECT).open(path) {
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-                opened => return Ok(StdFile { file: opened? }),
+                opened => return Ok(file(opened?)),
             }
         }
-        Ok(StdFile { file: options.open(path)? })
+        Ok(file(options.open(path)?))
+    }
+
+    /// Takes a file's space away from its end on.
+    fn shrink(path: &Path, pace: &Pace) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        let mut length = file.metadata()?.len();
+        while length > SHRINK_BYTES {
+            length -= SHRINK_BYTES;
+            file.set_len(length)?;
+            pace.took(SHRINK_BYTES);
+        }
+        Ok(())
     }
 
     fn writable_path(&self, name: &str) -> io::Result<PathBuf> {
@@ -117,7 +153,7 @@ impl Disk for StdDisk {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         file.set_len(length)?;
         if !self.direct {
-            return Ok(StdFile { file });
+            return Ok(StdFile { file, pace: self.pace.clone() });
         }
         self.open_with(OpenOptions::new().read(true).write(true), &path)
     }
@@ -132,7 +168,15 @@ impl Disk for StdDisk {
     }
 
     async fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.writable_path(name)?)
+        let path = self.writable_path(name)?;
+        let Some(pace) = &self.pace else { return std::fs::remove_file(path) };
+        // A part of a file must not be taken for the whole: it goes under the name, durably, of one
+        // that was never finished, which a start removes.
+        let going = path.with_extension(UNFINISHED_EXTENSION);
+        std::fs::rename(path, &going)?;
+        self.sync_directory().await?;
+        StdDisk::shrink(&going, pace)?;
+        std::fs::remove_file(going)
     }
 
     async fn sync_directory(&self) -> io::Result<()> {
@@ -152,9 +196,18 @@ impl DiskFile for StdFile {
         let bytes = buffer.bytes_mut();
         let mut filled = 0;
         while filled < length {
-            match self.file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            let end = match &self.pace {
+                Some(pace) => pace.piece_end(filled, length),
+                None => length,
+            };
+            match self.file.read_at(&mut bytes[filled..end], offset + filled as u64) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => {
+                    filled += count;
+                    if let Some(pace) = &self.pace {
+                        pace.took(count as u64);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -176,7 +229,10 @@ impl DiskFile for StdFile {
         offset: u64,
     ) -> (StdBuffer, io::Result<usize>) {
         let result = match buffer.bytes().get(..length) {
-            Some(bytes) => write_at(&self.file, bytes, offset),
+            Some(bytes) => match &self.pace {
+                Some(pace) => write_in_pieces(&self.file, bytes, offset, pace),
+                None => write_at(&self.file, bytes, offset),
+            },
             None => Err(io::Error::new(io::ErrorKind::InvalidInput, "longer than the buffer")),
         };
         (buffer, result)
@@ -185,6 +241,27 @@ impl DiskFile for StdFile {
     async fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+/// Several small writes; as much of it as the system takes.
+fn write_in_pieces(file: &File, bytes: &[u8], offset: u64, pace: &Pace) -> io::Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let piece = &bytes[done..pace.piece_end(done, bytes.len())];
+        match write_at(file, piece, offset + done as u64) {
+            Ok(count) => {
+                done += count;
+                pace.took(count as u64);
+                if count < piece.len() {
+                    break;
+                }
+            }
+            Err(error) if done == 0 => return Err(error),
+            // The caller goes on behind what is written, and meets the error again.
+            Err(_) => break,
+        }
+    }
+    Ok(done)
 }
 
 /// One write; as much of it as the system takes, for the caller to go on from there.

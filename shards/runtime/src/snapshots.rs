@@ -17,15 +17,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use journal::retention::{self, RetentionError, RetentionPolicy, SegmentPolicy};
 use journal::{JournalConfig, SnapshotFile, StdDisk, block_on};
 use nix::libc;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use shard::{Checkpoint, SnapshotError, make_snapshot};
+
+use crate::cores::CoreList;
 
 /// When snapshots are made and what is kept of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotPolicy {
     /// Journal bytes of one shard after which its next snapshot is made; 0: only when asked for.
     pub every_bytes: u64,
-    /// Most bytes a second that snapshots write; 0: as fast as it goes.
+    /// Most bytes a second that snapshots read and write; 0: as fast as it goes.
     pub bytes_per_s: u64,
+    /// Cores that the thread keeps to; `None`: any that the process may use.
+    pub cores: Option<CoreList>,
     /// What is kept. An archive gets a directory for each shard of each generation.
     pub retention: RetentionPolicy,
 }
@@ -35,6 +41,7 @@ impl Default for SnapshotPolicy {
         SnapshotPolicy {
             every_bytes: 256 << 20,
             bytes_per_s: 64 << 20,
+            cores: None,
             retention: RetentionPolicy::default(),
         }
     }
@@ -99,6 +106,7 @@ impl Service {
 
 fn work(queue: &Receiver<Job>, policy: &SnapshotPolicy, service: &Service) {
     yield_to_everyone();
+    keep_to(policy.cores.as_ref());
     while let Ok(job) = queue.recv() {
         let (shard, lsn) = (job.checkpoint.shard.0, job.checkpoint.lsn);
         let since = Instant::now();
@@ -135,21 +143,12 @@ fn work(queue: &Receiver<Job>, policy: &SnapshotPolicy, service: &Service) {
 }
 
 fn make(job: &Job, policy: &SnapshotPolicy) -> Result<SnapshotFile, SnapshotError> {
-    let disk = StdDisk::new(&job.directory).direct();
-    let (since, mut written, most) = (Instant::now(), 0u64, policy.bytes_per_s);
-    let pace = |bytes: u64| {
-        written += bytes;
-        if most == 0 || bytes == 0 {
-            return;
-        }
-        let due = Duration::from_secs_f64(written as f64 / most as f64);
-        std::thread::sleep(due.saturating_sub(since.elapsed()));
-    };
-    block_on(make_snapshot(disk, job.journal.clone(), &job.checkpoint, now_ms(), pace))
+    let disk = StdDisk::new(&job.directory).direct().gentle(policy.bytes_per_s);
+    block_on(make_snapshot(disk, job.journal.clone(), &job.checkpoint, now_ms()))
 }
 
 fn tidy(job: &Job, policy: &SnapshotPolicy) -> Result<(), TidyError> {
-    let disk = StdDisk::new(&job.directory).direct();
+    let disk = StdDisk::new(&job.directory).direct().gentle(policy.bytes_per_s);
     let mut retention = policy.retention.clone();
     let mut archive = None;
     if let SegmentPolicy::Archive(root) = &mut retention.segments {
@@ -180,6 +179,16 @@ enum TidyError {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as u64
+}
+
+/// Not a reason to make no snapshots, so a failure is only told.
+fn keep_to(cores: Option<&CoreList>) {
+    let Some(cores) = cores else { return };
+    let mut set = CpuSet::new();
+    let filled = cores.cores().iter().try_for_each(|&core| set.set(core));
+    if let Err(error) = filled.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)) {
+        tracing::warn!("snapshot_cores: {error}");
+    }
 }
 
 /// This thread runs when nobody else wants to, and is put aside at once when somebody does.

@@ -90,14 +90,12 @@ impl SnapshotError {
 }
 
 /// Makes the snapshot of a checkpoint, whose record must be durable. `disk` is another way to the
-/// live shard's directory. `pace` is told how many bytes were just read or written, and may take its
-/// time.
+/// live shard's directory, one that goes gently about a device that commits wait for.
 pub async fn make_snapshot<D: Disk>(
     disk: D,
     journal: JournalConfig,
     checkpoint: &Checkpoint,
     created_ms: u64,
-    mut pace: impl FnMut(u64),
 ) -> Result<SnapshotFile, SnapshotError> {
     let (shard, shards, lsn) = (journal.shard, journal.shards, checkpoint.lsn);
     if lsn == 0 {
@@ -129,8 +127,7 @@ pub async fn make_snapshot<D: Disk>(
     let failed = |cause| SnapshotError::Write { shard, cause };
     let mut writer = SnapshotWriter::begin(disk.clone(), head).await.map_err(failed)?;
     for piece in engine.image() {
-        let written = writer.piece(&piece).await.map_err(failed)?;
-        pace(written);
+        writer.piece(&piece).await.map_err(failed)?;
     }
     let file = writer.finish().await.map_err(failed)?;
     // Older files go because of this one, so it is read once while they are still there.

@@ -74,7 +74,7 @@ impl Snapshots {
             }
             let (disk, journal) = (place.disk.clone(), place.journal.clone());
             self.job = Some(Job::Making(Task::new(async move {
-                make_snapshot(disk, journal, &checkpoint, now_ms, |_| {}).await
+                make_snapshot(disk, journal, &checkpoint, now_ms).await
             })));
         }
         let ended = match self.job.as_mut()? {

@@ -15,7 +15,7 @@ fn a_snapshot_that_is_asked_for_too_early_does_not_lock_the_shard_out() {
     let recover = || block_on(Shard::recover(disk.clone(), config.clone(), 1, 0, |_| {}));
     let shard = recover().expect("a new journal");
     let checkpoint = shard.checkpoint();
-    let made = make_snapshot(disk.clone(), config.clone(), &checkpoint, 0, |_| {});
+    let made = make_snapshot(disk.clone(), config.clone(), &checkpoint, 0);
     assert!(matches!(block_on(made), Err(SnapshotError::Nothing { .. })));
     drop(shard);
     assert!(recover().is_ok(), "starts as before");

@@ -6,7 +6,7 @@
 
 use book::{RestoreError, Taker};
 use ledger::{Account, Balance, Hold, Payment, PaymentKind, Reservation, Totals};
-use money::{AssetId, Lots, OrderId, ShardId, Side, SymbolId, TimeInForce, Units, UserId};
+use money::{AssetId, Lots, OrderId, Price, ShardId, Side, SymbolId, TimeInForce, Units, UserId};
 
 use super::piece::*;
 use crate::command::NewSymbol;
@@ -78,7 +78,7 @@ pub enum ImageError {
 
 /// Most of anything that room is made for beforehand: growing takes time, a wrong number must not take
 /// all memory.
-const MAX_RESERVED: u64 = 1 << 26;
+const MAX_RESERVED: u64 = 1 << 21;
 
 /// An engine that is being restored, piece by piece.
 pub struct Restore {
@@ -117,6 +117,9 @@ impl Restore {
             }
             Piece::EarlyReferences(references) => {
                 for (symbol, price) in references {
+                    if price == Price(0) || self.engine.registry.symbol(symbol).is_some() {
+                        return Err(ImageError::Symbol(symbol));
+                    }
                     self.engine.registry.set_reference(symbol, price);
                 }
             }
