@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use money::UserId;
 use serde::Deserialize;
 
+use crate::limits::LimitArguments;
 use crate::load::arguments::LoadCommand;
 use crate::time::Instant;
 
@@ -121,6 +122,9 @@ pub struct ServeArguments {
     /// When snapshots are made and what is kept of them.
     #[command(flatten)]
     pub retention: RetentionArguments,
+    /// Bounds on connections.
+    #[command(flatten)]
+    pub limits: LimitArguments,
     /// Begin a new data directory without any assets, symbols and users [default: false]
     #[arg(long, env = "RINGBOOK_EMPTY", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]

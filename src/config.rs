@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::bootstrap::{self, AssetTable, Beginning, SymbolTable, UserTable};
 use crate::cli::{LogFormat, ServeArguments};
+use crate::limits::{self, LimitArguments};
 use crate::retention::{self, RetentionTable};
 
 const MIB_BYTES: u64 = 1 << 20;
@@ -43,6 +44,8 @@ struct File {
     snapshot_every_mib: Option<u64>,
     snapshot_mib_per_s: Option<u64>,
     snapshot_cores: Option<String>,
+    #[serde(default)]
+    limits: LimitArguments,
     #[serde(default)]
     retention: RetentionTable,
     log_format: Option<LogFormat>,
@@ -116,6 +119,7 @@ fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
             file.snapshot_mib_per_s,
             file.snapshot_cores,
         )?,
+        connections: limits::combine(flags.limits, file.limits)?,
         bootstrap: bootstrap(flags.empty.or(file.empty).unwrap_or(false), &beginning)?,
         ..defaults
     };

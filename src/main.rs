@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod format;
 mod journal_tool;
+mod limits;
 mod load;
 mod replay;
 mod retention;

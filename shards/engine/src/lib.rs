@@ -29,6 +29,7 @@ mod settling;
 mod telling;
 mod views;
 
+pub use book::Level as BookLevel;
 pub use command::{
     CANCEL_ALL_LIMIT, Command, Input, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES,
     NewSymbol, OrderRef, Place, REGISTRAR, Transfer,

@@ -16,11 +16,14 @@ pub enum OrderFilter {
     Open,
     /// Ended ones, the one that ended last first.
     Ended,
+    /// The open ones, and behind them the ended ones.
+    All,
     /// Those of one status.
     Status(OrderStatus),
 }
 
-/// A question. Each has one owner shard, see [`Query::owner`]. `limit` is cut to [`MAX_ROWS`].
+/// A question. Each has one owner shard, see [`Query::owner`]. `limit` is cut to [`MAX_ROWS`],
+/// but for [`Query::Depth`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Query {
     /// One order of a user.

@@ -147,7 +147,10 @@ impl Engine {
         let id = order.id;
         self.mix(id.0 ^ mixed << 16);
         self.tell_balances(account, before, None, BalanceReason::OrderEnded, out);
-        self.tell_order(slot, out);
+        // That an order rests changes nothing of what its user was told when it was placed.
+        if answer != Answer::Rested {
+            self.tell_order(slot, out);
+        }
         None
     }
 

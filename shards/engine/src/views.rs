@@ -1,7 +1,7 @@
 //! Answers to queries.
 
 use book::Book;
-use money::{OrderId, OrderStatus, Side, SymbolId, TradeId, UserId};
+use money::{OrderId, Side, SymbolId, TradeId, UserId};
 
 use crate::engine::Engine;
 use crate::klines::Ticker;
@@ -44,7 +44,8 @@ impl Engine {
                 });
                 Ok(Reply::Balances(balances.collect()))
             }
-            Query::Depth { symbol, limit } => self.depth(symbol, limit.min(MAX_ROWS)),
+            // Whole for who begins to follow it; the gateway bounds what clients ask for.
+            Query::Depth { symbol, limit } => self.depth(symbol, limit),
             Query::PublicTrades { symbol, limit } => {
                 let market = self.market(symbol).ok_or(Refusal::UnknownSymbol)?;
                 Ok(Reply::Tape(market.tape.newest(limit.min(MAX_ROWS))))
@@ -76,31 +77,34 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<OrderView>, Refusal> {
         let account = self.account(user)?;
-        let list = match filter {
-            OrderFilter::Open => List::Open,
-            OrderFilter::Ended => List::Ended,
-            OrderFilter::Status(OrderStatus::New | OrderStatus::PartiallyFilled) => List::Open,
-            OrderFilter::Status(_) => List::Ended,
+        let (open, ended) = match filter {
+            OrderFilter::All => (true, true),
+            OrderFilter::Open => (true, false),
+            OrderFilter::Ended => (false, true),
+            OrderFilter::Status(status) => (status.is_open(), !status.is_open()),
         };
-        let after = match before {
-            None => None,
-            Some(id) => {
-                let slot = self.find_order(user, crate::OrderRef::Id(id))?;
-                let in_open = self.orders.get(slot).status.is_open();
-                if in_open != (list == List::Open) {
-                    return Err(Refusal::OrderNotFound);
+        let (mut open, mut ended) = (open.then_some(None), ended.then_some(None));
+        if let Some(id) = before {
+            let slot = self.find_order(user, crate::OrderRef::Id(id))?;
+            match self.orders.get(slot).status.is_open() {
+                true => *open.as_mut().ok_or(Refusal::OrderNotFound)? = Some(slot),
+                false => {
+                    *ended.as_mut().ok_or(Refusal::OrderNotFound)? = Some(slot);
+                    open = None;
                 }
-                Some(slot)
             }
-        };
+        }
         let wanted = |order: &Order| {
             symbol.is_none_or(|symbol| symbol == order.symbol)
                 && match filter {
                     OrderFilter::Status(status) => order.status == status,
-                    OrderFilter::Open | OrderFilter::Ended => true,
+                    OrderFilter::Open | OrderFilter::Ended | OrderFilter::All => true,
                 }
         };
-        let rows = self.orders.list(account, list, after).map(|(_, order)| order);
+        let open = open.map(|after| self.orders.list(account, List::Open, after));
+        let ended = ended.map(|after| self.orders.list(account, List::Ended, after));
+        let rows = open.into_iter().flatten().chain(ended.into_iter().flatten());
+        let rows = rows.map(|(_, order)| order);
         Ok(rows.filter(|order| wanted(order)).take(limit.min(MAX_ROWS)).map(Order::view).collect())
     }
 

@@ -317,6 +317,7 @@ fn pages_of_orders_join_without_gaps_or_doubles() {
         assert_eq!(pages(OrderFilter::Ended, None, limit), ended);
         assert_eq!(pages(OrderFilter::Status(OrderStatus::Canceled), None, limit), ended);
         assert!(pages(OrderFilter::Status(OrderStatus::Filled), None, limit).is_empty());
+        assert_eq!(pages(OrderFilter::All, None, limit), [&open[..], &ended].concat());
         let odd: Vec<u64> = open.iter().copied().filter(|number| number % 2 == 1).collect();
         assert_eq!(pages(OrderFilter::Open, Some(ETH_USDT), limit), odd);
     }
@@ -397,17 +398,19 @@ fn no_answer_holds_more_rows_than_the_bound() {
     let queries = [
         Query::Orders { user, symbol: None, filter: OrderFilter::Open, before: None, limit: 5_000 },
         Query::Book { symbol, side: Side::Buy, after: None, limit: 5_000 },
-        Query::Depth { symbol, limit: 5_000 },
     ];
     for query in queries {
         let rows = match cluster.query(query) {
             Reply::Orders(rows) => rows.len(),
             Reply::Book(rows) => rows.len(),
-            Reply::Depth { bids, .. } => bids.len(),
             other => panic!("{other:?}"),
         };
         assert_eq!(rows, MAX_ROWS);
     }
+    // Who follows a book begins with all of it.
+    let whole = Query::Depth { symbol, limit: usize::MAX };
+    let Reply::Depth { bids, .. } = cluster.query(whole) else { panic!() };
+    assert_eq!(bids.len(), MAX_ROWS + 10);
     let status = Query::Status { shard: ShardId(0) };
     let Reply::Status(status) = cluster.query(status) else { panic!() };
     assert_eq!((status.open_orders, status.resting_orders), (1_010, 1_010));

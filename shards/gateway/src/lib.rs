@@ -37,8 +37,10 @@
 //! asks; (here come limits per user); what is asked. A further dialect is a module beside
 //! [`native`] with the same two functions.
 
+pub mod desk;
 pub mod http;
 pub mod json;
 pub mod native;
 pub mod query_string;
+pub mod rpc;
 pub mod ws;

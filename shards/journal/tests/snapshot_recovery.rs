@@ -317,6 +317,31 @@ fn replaying_beside_a_running_server_stops_where_it_is_told() {
     }
 }
 
+#[test]
+fn a_read_need_not_see_again_what_an_earlier_one_saw_of_a_batch_under_way() {
+    let disk = MemDisk::default();
+    let mut journal = start(&disk).unwrap().0;
+    append_committed(&mut journal, 40);
+    while journal.room_bytes() > 0 {
+        append(&mut journal, 1);
+        commit(&mut journal).unwrap();
+    }
+    // The newest snapshot ends where a segment does, and the first batch of the next is on its way.
+    let (durable, segment) = (journal.durable().lsn(), journal.segment());
+    model(durable.0).snapshot(&disk);
+    append(&mut journal, 1);
+    disk.faults.fail_sync.set(true);
+    let batch = journal.take_batch().unwrap();
+    assert_eq!(journal.segment(), segment + 1);
+    assert!(journal.complete(block_on(batch.write())).is_err());
+    for is_shown_first in [true, false] {
+        disk.faults.flickering.set(Some(is_shown_first));
+        let mut model = Model::default();
+        let last = block_on(replay_until(&disk, identity(), durable, &mut model)).unwrap();
+        assert_eq!((last, model.times), (durable, self::model(durable.0).times));
+    }
+}
+
 /// The disk, with some of a batch behind its last one: the head of a batch of its own shape.
 fn torn_last_batch(disk: &MemDisk, torn: bool) -> MemDisk {
     let mut files = disk.files();

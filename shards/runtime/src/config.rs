@@ -10,6 +10,7 @@ use crate::cores::{CoreList, CoresError};
 use crate::disk::{DiskError, Durability};
 use crate::layout::LayoutError;
 use crate::lock::LockError;
+use crate::registry::ConnectionLimits;
 use crate::snapshots::SnapshotPolicy;
 
 /// One node: all its shards, in one process.
@@ -39,6 +40,8 @@ pub struct NodeConfig {
     pub durability: Durability,
     /// Whether a data directory in memory (tmpfs) will do.
     pub allow_memory: bool,
+    /// Bounds on connections.
+    pub connections: ConnectionLimits,
     /// Whether to listen at all.
     pub listen: bool,
     /// Applied in order, by shard 0, when the data directory is new.
@@ -60,6 +63,7 @@ impl Default for NodeConfig {
             snapshots: SnapshotPolicy::default(),
             durability: Durability::default(),
             allow_memory: false,
+            connections: ConnectionLimits::default(),
             listen: true,
             bootstrap: Vec::new(),
         }

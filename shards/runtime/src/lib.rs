@@ -27,6 +27,7 @@
 
 pub mod clock;
 pub mod cores;
+mod descriptors;
 pub mod disk;
 pub mod drain;
 mod error;
@@ -44,6 +45,7 @@ mod config;
 mod layout;
 mod node;
 mod progress;
+mod registry;
 mod reshard;
 mod server;
 mod snapshots;
@@ -51,6 +53,7 @@ mod snapshots;
 pub use config::{NodeConfig, Ready, RunError};
 pub use layout::{Layout, LayoutError};
 pub use node::client::{Client, Driver};
+pub use registry::ConnectionLimits;
 pub use server::run;
 pub use shard::Request;
 pub use snapshots::SnapshotPolicy;

@@ -21,6 +21,7 @@ use shard::{Request, Shard};
 use crate::clock::CoarseClock;
 use crate::config::{NodeConfig, Ready, RunError};
 use crate::cores::ShardPlacement;
+use crate::descriptors;
 use crate::disk::{DirectDisk, DirectDiskConfig};
 use crate::drain::{Drain, block_signals};
 use crate::executor::ExecutorSettings;
@@ -33,10 +34,11 @@ use crate::node::client::{Client, Driver};
 use crate::node::commit::{commit, prepare};
 use crate::node::parcel::Parcel;
 use crate::node::room::Room;
-use crate::node::session::serve;
+use crate::node::sessions::accept;
 use crate::node::tick::tick;
 use crate::node::{Node, NodeParts};
 use crate::progress::Progress;
+use crate::registry::Registry;
 use crate::reshard::{change_shard_count, tell_recovery};
 use crate::snapshots::Service;
 use crate::wake::Notify;
@@ -60,6 +62,9 @@ struct Start {
     disk: DirectDiskConfig,
     journal: JournalConfig,
     hash_seed: u64,
+    /// When the node starts, in ms since the epoch.
+    epoch: u64,
+    registry: Arc<Registry>,
     auth: Auth,
     ports: Ports,
     listeners: Vec<Reserved>,
@@ -102,6 +107,13 @@ pub fn run(
     let system = |what| move |source| RunError::System { what, source };
     crate::node::start_uptime();
     block_signals().map_err(system("cannot block signals"))?;
+    match descriptors::raise_limit() {
+        Ok(most) if config.listen && most < config.connections.total as u64 => tracing::info!(
+            "the system allows {most} open files: fewer connections than max_connections"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
     let directory = config.data.clone();
     std::fs::create_dir_all(&directory)
         .map_err(|source| RunError::Directory { directory: directory.clone(), source })?;
@@ -196,7 +208,7 @@ fn starts(
         zero_fill: false,
         allow_memory: config.allow_memory,
     };
-    let hash_seed = random_seed();
+    let (hash_seed, epoch) = (random_seed(), CoarseClock::new().now_ms());
     let marker = config.data.join(BOOTSTRAPPED_FILE);
     let wanted = !marker.exists() && !config.bootstrap.is_empty();
     let mut bootstrap = wanted.then(|| (config.bootstrap.clone(), marker));
@@ -204,6 +216,7 @@ fn starts(
     let seats = seats::<Parcel>(usize::from(shards), MESH_CAPACITY_PARCELS);
     let service = Service::start(config.snapshots.clone(), shards);
     let service = service.map_err(|source| RunError::System { what: "snapshots", source })?;
+    let registry = Registry::new(config.connections, shards);
     let mut starts = Vec::new();
     for ((shard, seat), listeners) in (0..shards).zip(seats).zip(listeners) {
         let directory = layout.shard_directory(&config.data, shard);
@@ -228,6 +241,8 @@ fn starts(
             disk,
             journal,
             hash_seed,
+            epoch,
+            registry: registry.clone(),
             auth: auth.clone(),
             ports: ports.clone(),
             listeners,
@@ -317,9 +332,10 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     let shard = recovered.map_err(|error| error.to_string())?;
     tell_recovery(here, shard.recovery());
     let checkpoints = Checkpoints::new(start.checkpoints, &shard);
-    let (auth, ports) = (start.auth, start.ports);
+    let (auth, ports, epoch, registry) = (start.auth, start.ports, start.epoch, start.registry);
     let room = Room::new(shared.short.clone());
-    let node = Node::new(NodeParts { shard, mesh, auth, ports, checkpoints, room });
+    let node =
+        Node::new(NodeParts { shard, mesh, auth, ports, checkpoints, room, epoch, registry });
     handshake(&node, shards).await?;
     let _ = reports.send(Report::Recovered);
     shared.recovered.noticed().await;
@@ -392,7 +408,7 @@ fn listen(node: &Rc<Node>, reserved: Vec<Reserved>) -> Result<Vec<StopHandle>, S
         stops.push(listener.stop_handle());
         let node = node.clone();
         let accept = move |connection| {
-            glommio::spawn_local(serve(node.clone(), connection)).detach();
+            glommio::spawn_local(accept(node.clone(), connection)).detach();
         };
         glommio::spawn_local(listener.serve(accept)).detach();
     }
@@ -407,6 +423,10 @@ async fn end(node: &Rc<Node>, stops: &[StopHandle], shared: &Shared) {
         node.sessions.borrow().iter().map(|(_, session)| session.clone()).collect();
     for session in sessions {
         session.drain();
+    }
+    let sockets: Vec<_> = node.sockets.borrow().iter().map(|(_, socket)| socket.clone()).collect();
+    for socket in sockets {
+        socket.drain();
     }
     let since = Instant::now();
     while !node.is_quiet() && since.elapsed() < DRAIN_LIMIT {

@@ -385,7 +385,8 @@ impl State {
         io::ErrorKind::StorageFull.into()
     }
 
-    /// What a reader sees. Of a write under way that is any of its sectors.
+    /// What a reader sees. Of a write under way that is any of its sectors, and others at the next
+    /// read: a mirror may answer from either copy.
     fn read(&mut self, file: FileId, offset: usize, length: usize) -> Vec<u8> {
         let Content { live, unsynced, grows, .. } = &self.files[&file];
         let start = offset.min(live.len());

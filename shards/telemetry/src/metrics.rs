@@ -56,6 +56,11 @@ pub struct ShardMetrics {
     parcels_received: Count,
     messages_sent: Count,
     messages_received: Count,
+    sockets_open: Count,
+    socket_messages: Count,
+    pushes: Count,
+    pushes_conflated: Count,
+    slow_consumers: Count,
 }
 
 impl ShardMetrics {
@@ -87,7 +92,48 @@ impl ShardMetrics {
             parcels_received: Count::default(),
             messages_sent: Count::default(),
             messages_received: Count::default(),
+            sockets_open: Count::default(),
+            socket_messages: Count::default(),
+            pushes: Count::default(),
+            pushes_conflated: Count::default(),
+            slow_consumers: Count::default(),
         }
+    }
+
+    /// A connection has become one that is sent things unasked.
+    #[inline]
+    pub fn socket_opened(&self) {
+        self.sockets_open.add(1);
+    }
+
+    /// Such a connection has ended.
+    #[inline]
+    pub fn socket_closed(&self) {
+        self.sockets_open.less_one();
+    }
+
+    /// A message of a client was read.
+    #[inline]
+    pub fn message_received(&self) {
+        self.socket_messages.add(1);
+    }
+
+    /// Something was sent unasked to one connection.
+    #[inline]
+    pub fn push_sent(&self) {
+        self.pushes.add(1);
+    }
+
+    /// Market data was left out because its reader is slow; it gets the newest state later.
+    #[inline]
+    pub fn push_conflated(&self) {
+        self.pushes_conflated.add(1);
+    }
+
+    /// A connection was closed because what must not be left out did not fit any more.
+    #[inline]
+    pub fn slow_consumer(&self) {
+        self.slow_consumers.add(1);
     }
 
     /// A connection was taken.
@@ -210,6 +256,11 @@ impl ShardMetrics {
     /// All of it now.
     pub fn snapshot(&self, gauges: Gauges) -> Snapshot {
         let counters = Counters {
+            sockets_open: self.sockets_open.get(),
+            socket_messages: self.socket_messages.get(),
+            pushes: self.pushes.get(),
+            pushes_conflated: self.pushes_conflated.get(),
+            slow_consumers: self.slow_consumers.get(),
             connections_open: self.connections_open.get(),
             connections_accepted: self.connections_accepted.get(),
             connections_refused: self.connections_refused.get(),

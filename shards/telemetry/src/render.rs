@@ -12,6 +12,28 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 type Number = (&'static str, &'static str, &'static str, fn(&Snapshot) -> u64);
 
 const NUMBERS: &[Number] = &[
+    ("ringbook_sockets_open", "gauge", "WebSockets and event streams open now.", |shard| {
+        shard.counters.sockets_open
+    }),
+    (
+        "ringbook_socket_messages_total",
+        "counter",
+        "Messages of clients read from WebSockets.",
+        |shard| shard.counters.socket_messages,
+    ),
+    ("ringbook_pushes_total", "counter", "Messages sent unasked.", |shard| shard.counters.pushes),
+    (
+        "ringbook_pushes_conflated_total",
+        "counter",
+        "Market data left out for slow readers, who get the newest state later.",
+        |shard| shard.counters.pushes_conflated,
+    ),
+    (
+        "ringbook_slow_consumers_total",
+        "counter",
+        "Connections closed because their client did not read its own events.",
+        |shard| shard.counters.slow_consumers,
+    ),
     ("ringbook_connections_open", "gauge", "Client connections open now.", |shard| {
         shard.counters.connections_open
     }),

@@ -78,6 +78,11 @@ pub(crate) struct RouteSnapshot {
 /// All counters of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Counters {
+    pub sockets_open: u64,
+    pub socket_messages: u64,
+    pub pushes: u64,
+    pub pushes_conflated: u64,
+    pub slow_consumers: u64,
     pub connections_open: u64,
     pub connections_accepted: u64,
     pub connections_refused: u64,

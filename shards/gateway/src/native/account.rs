@@ -15,7 +15,7 @@ use crate::http::response::Framing;
 pub(super) const DEFAULT_ROWS: usize = 100;
 
 /// The parameter `limit`.
-pub(super) fn rows(limit: &Field<'_>) -> Result<usize, Failure> {
+pub(crate) fn rows(limit: &Field<'_>) -> Result<usize, Failure> {
     Ok(limit.integer(1, MAX_ROWS as u64)?.map_or(DEFAULT_ROWS, |limit| limit as usize))
 }
 
@@ -63,7 +63,7 @@ pub(super) fn orders(
     Ok(own(query, framing))
 }
 
-fn filter(status: &Field<'_>) -> Result<OrderFilter, Failure> {
+pub(crate) fn filter(status: &Field<'_>) -> Result<OrderFilter, Failure> {
     match status.text()? {
         None | Some("OPEN") => Ok(OrderFilter::Open),
         Some("ENDED") => Ok(OrderFilter::Ended),

@@ -1,9 +1,11 @@
 //! What a request asks of the caller.
 
-use engine::{Command, EngineStatus, Query};
+use engine::{Command, EngineStatus, Interval, Query};
 use money::{Decimal, ShardId, SymbolId, UserId};
 
+use super::sessions::SessionFilter;
 use super::ws::Upgrade;
+use crate::desk::{Kind, StreamRequest};
 use crate::http::Persistence;
 use crate::http::response::Framing;
 
@@ -42,6 +44,22 @@ pub enum Action {
         /// How the whole is written.
         respond: Respond,
     },
+    /// Look through all open connections; answer with [`super::respond_sessions`].
+    Sessions {
+        /// Which to show.
+        filter: SessionFilter,
+        /// How.
+        respond: Respond,
+    },
+    /// Look at one connection, or end it; answer with [`super::respond_session`].
+    Session {
+        /// Which.
+        id: u64,
+        /// Whether it is to end.
+        is_ended: bool,
+        /// How.
+        respond: Respond,
+    },
     /// Complete with these bytes.
     Answer(Answer),
     /// Go on as a WebSocket: [`crate::http::Connection::upgrade`] with its answer, then
@@ -52,6 +70,13 @@ pub enum Action {
         /// How.
         respond: Respond,
     },
+    /// Complete with [`crate::desk::respond_health`].
+    Health {
+        /// How.
+        respond: Respond,
+    },
+    /// Go on as a stream of events, see [`crate::desk`].
+    EventStream(StreamRequest),
 }
 
 impl Action {
@@ -73,8 +98,13 @@ impl Action {
                 Query::Order { .. } | Query::Ticker { .. } | Query::Status { .. } => false,
             },
             Action::Answer(answer) => answer.shows_state,
-            Action::Gather { .. } | Action::Metrics { .. } => true,
-            Action::Command { .. } | Action::Resolve { .. } | Action::Upgrade(_) => false,
+            Action::Gather { .. } | Action::Metrics { .. } | Action::Sessions { .. } => true,
+            Action::Session { .. } => false,
+            Action::Command { .. }
+            | Action::Resolve { .. }
+            | Action::Upgrade(_)
+            | Action::Health { .. }
+            | Action::EventStream(_) => false,
         }
     }
 }
@@ -149,15 +179,23 @@ pub(super) enum Change {
 /// How a reply is written later: small, so that it is kept with what is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Respond {
-    pub(super) shape: Shape,
-    pub(super) framing: Framing,
+    pub(crate) shape: Shape,
+    pub(crate) framing: Framing,
 }
 
 impl Respond {
     /// Of a message, which has no HTTP around it: written by [`super::ws::respond`], which does not
     /// look at the framing.
-    pub(super) fn of_message(shape: Shape) -> Respond {
+    pub(crate) fn of_message(shape: Shape) -> Respond {
         Respond { shape, framing: Framing::CLOSE }
+    }
+
+    /// Tells the time, in ms since the epoch: some answers of the desk dialect show it, and their
+    /// replies do not say it. Before [`super::respond`].
+    pub fn stamp(&mut self, now_ms: u64) {
+        if let Shape::Desk(kind) = &mut self.shape {
+            kind.stamp(now_ms);
+        }
     }
 
     /// Makes this the last answer of its connection.
@@ -168,7 +206,7 @@ impl Respond {
 
 /// What the reply does not say itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// Of the caller, whom the header names.
     Own,
     /// Of the caller: an order was placed there.
@@ -179,12 +217,16 @@ pub(super) enum Shape {
     Reduce,
     /// Market data of this symbol.
     Market(SymbolId),
+    /// Candles of this symbol, each so long.
+    Klines(SymbolId, Interval),
     /// Both orders of this symbol's trades, or its resting orders.
     AdminMarket(SymbolId),
     /// For an administrator, who names users in parameters.
     Admin,
     /// Snapshots instead of shards; they have just been asked for, or not.
     Snapshots { begun: bool },
+    /// In the desk dialect.
+    Desk(Kind),
 }
 
 /// One shard, for `GET /api/v1/admin/shards`: what the engine says and what the runtime knows.

@@ -32,17 +32,17 @@ static UNKNOWN: LazyLock<SymbolEntry> = LazyLock::new(|| {
 });
 
 /// The symbol, or a stand-in.
-pub(super) fn symbol_entry(registry: &Registry, symbol: SymbolId) -> &SymbolEntry {
+pub(crate) fn symbol_entry(registry: &Registry, symbol: SymbolId) -> &SymbolEntry {
     registry.symbol(symbol).unwrap_or_else(|| &UNKNOWN)
 }
 
 /// Name and decimals of an asset, or of a stand-in.
-pub(super) fn asset_parts(registry: &Registry, asset: AssetId) -> (&str, u8) {
+pub(crate) fn asset_parts(registry: &Registry, asset: AssetId) -> (&str, u8) {
     registry.asset(asset).map_or(("UNKNOWN", 0), |asset| (asset.name.as_str(), asset.decimals))
 }
 
 /// Ticks of a price field.
-pub(super) fn read_price(
+pub(crate) fn read_price(
     spec: &SymbolSpec,
     name: &'static str,
     value: Decimal,
@@ -61,7 +61,7 @@ pub(super) fn read_price(
 }
 
 /// Lots of a quantity field.
-pub(super) fn read_qty(
+pub(crate) fn read_qty(
     spec: &SymbolSpec,
     name: &'static str,
     value: Decimal,
@@ -102,19 +102,19 @@ fn invalid(name: &str, rule: impl std::fmt::Display) -> Failure {
 }
 
 /// Appends a price with the decimals of its tick.
-pub(super) fn write_price(out: &mut Vec<u8>, spec: &SymbolSpec, price: Price) {
+pub(crate) fn write_price(out: &mut Vec<u8>, spec: &SymbolSpec, price: Price) {
     let units = u128::from(price.0) * u128::from(spec.tick_mantissa);
     write_units(out, units, spec.tick_decimals);
 }
 
 /// Appends a quantity with the decimals of its base asset.
-pub(super) fn write_qty(out: &mut Vec<u8>, spec: &SymbolSpec, lots: u128) {
+pub(crate) fn write_qty(out: &mut Vec<u8>, spec: &SymbolSpec, lots: u128) {
     let units = lots.saturating_mul(u128::from(spec.lot_units));
     write_units(out, units, spec.base_decimals);
 }
 
 /// Text for a message.
-pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+pub(crate) fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
     String::from_utf8(out).unwrap_or_default()
@@ -122,7 +122,7 @@ pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 /// Appends `filled_quote / filled` rounded down, with the decimals of the tick and up to
 /// [`AVERAGE_EXTRA_DECIMALS`] more where they are not zero; `0` when nothing is filled.
-pub(super) fn write_average(
+pub(crate) fn write_average(
     out: &mut Vec<u8>,
     spec: &SymbolSpec,
     filled: Lots,

@@ -76,7 +76,7 @@ impl Code {
 
 /// An error on its way to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub code: Code,
     pub detail: String,
     /// Further header lines that the status demands, each with its CR LF.
@@ -156,6 +156,6 @@ fn write_code_and_message(out: &mut Vec<u8>, code: Code, detail: &str) {
 }
 
 /// The framing of an answer that may stand without its request.
-pub(super) fn closing(framing: Framing) -> Framing {
+pub(crate) fn closing(framing: Framing) -> Framing {
     Framing { persistence: Persistence::Close, ..framing }
 }

@@ -10,13 +10,13 @@ use crate::query_string::read_query;
 
 /// A field and its name.
 #[derive(Clone, Debug)]
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     pub name: &'static str,
     pub value: Value<'a>,
 }
 
 /// The fields of a JSON body, in the order of `names`.
-pub(super) fn body_fields<'a, const N: usize>(
+pub(crate) fn body_fields<'a, const N: usize>(
     body: &'a [u8],
     names: [&'static str; N],
 ) -> Result<[Field<'a>; N], Failure> {
@@ -30,7 +30,7 @@ pub(super) fn body_fields<'a, const N: usize>(
 }
 
 /// The parameters of a query string, in the order of `names`.
-pub(super) fn query_fields<'a, const N: usize>(
+pub(crate) fn query_fields<'a, const N: usize>(
     query: &'a str,
     names: [&'static str; N],
 ) -> Result<[Field<'a>; N], Failure> {
@@ -51,7 +51,7 @@ pub(super) fn path_field<'a>(name: &'static str, segment: &'a str) -> Result<Fie
 }
 
 /// An enumeration of the wire.
-pub(super) trait Word: Copy + 'static {
+pub(crate) trait Word: Copy + 'static {
     /// Every value.
     const WORDS: &'static [Self];
     /// How it is spelled.
@@ -193,7 +193,7 @@ impl<'a> Field<'a> {
 }
 
 /// `A, B or C`.
-pub(super) fn choices<W: Word>() -> String {
+pub(crate) fn choices<W: Word>() -> String {
     let mut text = String::new();
     for (index, word) in W::WORDS.iter().enumerate() {
         text.push_str(match index {

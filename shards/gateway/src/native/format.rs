@@ -1,6 +1,6 @@
 //! Replies as HTTP: the envelope and what stands in it, written by hand into the output.
 
-use engine::{OrderView, Registry, Reply, SymbolEntry, TapeEntry, TradeView};
+use engine::{Candle, Interval, OrderView, Registry, Reply, SymbolEntry, TapeEntry, TradeView};
 use money::{OrderKind, Price, Side, SymbolId, SymbolSpec, write_units};
 
 use super::action::{Respond, Shape, ShardReport};
@@ -8,17 +8,19 @@ use super::admin_format;
 use super::amounts::{asset_parts, symbol_entry, write_average, write_price, write_qty};
 use super::context::Context;
 use super::failure::{Code, Failure, closing, write_error};
+use super::push::{write_candle_fields, write_no_ticker_fields, write_ticker_fields};
 use super::refusal::failure_of;
+use crate::desk;
 use crate::http::Rejection;
 use crate::http::response::{self, Framing, write_json};
 use crate::json::write;
 
 /// Why nothing is served yet.
-pub(super) const RECOVERING: &str = "the journal is being recovered";
+pub(crate) const RECOVERING: &str = "the journal is being recovered";
 /// Why nothing is served any more.
-pub(super) const DRAINING: &str = "the server is going down";
+pub(crate) const DRAINING: &str = "the server is going down";
 /// Why one request is not.
-pub(super) const OVERLOADED: &str = "too many requests are under way, try again";
+pub(crate) const OVERLOADED: &str = "too many requests are under way, try again";
 
 /// Appends `{"code":0,"msg":"ok","data":…}`.
 pub(super) fn envelope(out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
@@ -29,16 +31,28 @@ pub(super) fn envelope(out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
 
 /// Appends the whole HTTP answer to a command or query.
 pub fn respond(respond: &Respond, reply: &Reply, context: &Context<'_>, out: &mut Vec<u8>) {
+    if let Shape::Desk(kind) = respond.shape {
+        return desk::respond(kind, respond.framing, reply, context, out);
+    }
     let status = match (reply, respond.shape) {
         (Reply::Refused(refusal), _) => {
             failure_of(refusal, respond.shape, context).write(respond.framing, out);
             return;
         }
         (Reply::Accepted { .. }, _) => 202,
-        (Reply::Depth { .. }, Shape::Market(_))
+        (Reply::Depth { .. } | Reply::Ticker(_), Shape::Market(_))
+        | (Reply::Klines(_), Shape::Klines(..))
         | (Reply::Tape(_), Shape::Market(_) | Shape::AdminMarket(_))
         | (Reply::Book(_), Shape::AdminMarket(_)) => 200,
-        (Reply::Depth { .. } | Reply::Tape(_) | Reply::Book(_) | Reply::Status(_), _) => {
+        (
+            Reply::Depth { .. }
+            | Reply::Tape(_)
+            | Reply::Book(_)
+            | Reply::Klines(_)
+            | Reply::Ticker(_)
+            | Reply::Status(_),
+            _,
+        ) => {
             internal(respond, "a reply does not fit its request", out);
             return;
         }
@@ -109,8 +123,32 @@ fn of_market_or_admin(out: &mut Vec<u8>, shape: Shape, reply: &Reply, context: &
                 write_public_trade(out, row, symbol, context.registry);
             });
         }
+        (Reply::Klines(candles), Shape::Klines(symbol, interval)) => {
+            let spec = &symbol_entry(context.registry, symbol).spec;
+            write::array(out, candles, |out, candle| {
+                write_candle(out, candle, interval, spec);
+            });
+        }
+        (Reply::Ticker(ticker), Shape::Market(symbol)) => {
+            let spec = &symbol_entry(context.registry, symbol).spec;
+            out.extend_from_slice(b"{\"symbol\":");
+            write::string(out, &spec.name);
+            match ticker {
+                Some(ticker) => write_ticker_fields(ticker, spec, out),
+                None => write_no_ticker_fields(spec, out),
+            }
+            out.push(b'}');
+        }
         _ => admin_format::write_data(out, shape, reply, context),
     }
+}
+
+fn write_candle(out: &mut Vec<u8>, candle: &Candle, interval: Interval, spec: &SymbolSpec) {
+    let brace_at = out.len();
+    write_candle_fields(candle, interval, spec, out);
+    // The fields bring a comma, for whatever else stands before them.
+    out[brace_at] = b'{';
+    out.push(b'}');
 }
 
 /// Appends `["price","qty"]` of this many lots.
@@ -129,7 +167,7 @@ pub(super) fn write_cid(out: &mut Vec<u8>, cid: &money::Cid) {
     out.push(b'"');
 }
 
-pub(super) fn word(out: &mut Vec<u8>, name: &str, word: &str) {
+pub(crate) fn word(out: &mut Vec<u8>, name: &str, word: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(word.as_bytes());
 }
@@ -247,9 +285,23 @@ pub fn reject(rejection: &Rejection, out: &mut Vec<u8>) {
     write_error(out, rejection.reason.status(), Code::BadRequest, &detail, "", Framing::CLOSE);
 }
 
+/// Appends the answer to a connection that is not taken; it is closed behind it. `detail` begins with
+/// the name of the bound.
+pub fn refuse_connection(detail: &str, out: &mut Vec<u8>) {
+    Failure::new(Code::Unavailable, detail).write(Framing::CLOSE, out);
+}
+
+/// Appends an error in the dialect of its request.
+fn refuse(respond: &Respond, failure: &Failure, framing: Framing, out: &mut Vec<u8>) {
+    match respond.shape {
+        Shape::Desk(_) => desk::write_failure(failure, framing, out),
+        _ => failure.write(framing, out),
+    }
+}
+
 /// Appends 503: more is under way than is admitted.
 pub fn overloaded(respond: &Respond, out: &mut Vec<u8>) {
-    Failure::new(Code::Unavailable, OVERLOADED).write(respond.framing, out);
+    refuse(respond, &Failure::new(Code::Unavailable, OVERLOADED), respond.framing, out);
 }
 
 /// Appends 404: the server does not serve this path.
@@ -261,20 +313,21 @@ pub fn not_served(path: &str, out: &mut Vec<u8>) {
 /// Appends 503: the disk has no room for what would have to be written.
 pub fn no_room(respond: &Respond, out: &mut Vec<u8>) {
     let detail = "the disk is full: until there is room only questions are answered";
-    Failure::new(Code::Unavailable, detail).write(respond.framing, out);
+    refuse(respond, &Failure::new(Code::Unavailable, detail), respond.framing, out);
 }
 
 /// Appends 503: not recovered yet.
 pub fn not_ready(respond: &Respond, out: &mut Vec<u8>) {
-    Failure::new(Code::Unavailable, RECOVERING).write(respond.framing, out);
+    refuse(respond, &Failure::new(Code::Unavailable, RECOVERING), respond.framing, out);
 }
 
 /// Appends 503 and closes: the server is going down.
 pub fn draining(respond: &Respond, out: &mut Vec<u8>) {
-    Failure::new(Code::Unavailable, DRAINING).write(closing(respond.framing), out);
+    let failure = Failure::new(Code::Unavailable, DRAINING);
+    refuse(respond, &failure, closing(respond.framing), out);
 }
 
 /// Appends 500: something that cannot be did happen.
 pub fn internal(respond: &Respond, detail: &str, out: &mut Vec<u8>) {
-    Failure::new(Code::Internal, detail).write(respond.framing, out);
+    refuse(respond, &Failure::new(Code::Internal, detail), respond.framing, out);
 }

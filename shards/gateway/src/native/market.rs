@@ -1,6 +1,6 @@
 //! What anybody may ask: the rules, depth, trades, and where things are.
 
-use engine::{MAX_ROWS, Query, SymbolEntry};
+use engine::{Interval, MAX_ROWS, Query, SymbolEntry};
 use money::{Asset, Lots, SymbolId, UserId, write_units};
 
 use super::account::rows;
@@ -8,13 +8,28 @@ use super::action::{Action, Answer, Respond, Shape};
 use super::amounts::{asset_parts, write_price, write_qty};
 use super::context::Context;
 use super::failure::Failure;
-use super::fields::query_fields;
+use super::fields::{Word, query_fields};
 use super::format::envelope;
 use super::order::symbol_of;
 use crate::http::Request;
 use crate::http::limits::MAX_BODY_BYTES;
 use crate::http::response::{Framing, write_json};
 use crate::json::write;
+
+/// Candles of an answer where the caller does not say.
+const DEFAULT_CANDLES: usize = 500;
+
+impl Word for Interval {
+    const WORDS: &'static [Interval] = &Interval::ALL;
+
+    fn text(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn read(text: &str) -> Option<Interval> {
+        Interval::parse(text)
+    }
+}
 
 fn answer(framing: Framing, data: impl FnOnce(&mut Vec<u8>)) -> Action {
     let mut bytes = Vec::new();
@@ -44,6 +59,40 @@ pub(super) fn trades(
     let symbol = symbol_of(context, &symbol)?;
     let respond = Respond { shape: Shape::Market(symbol), framing };
     Ok(Action::Query { query: Query::PublicTrades { symbol, limit: rows(&limit)? }, respond })
+}
+
+/// `GET /api/v1/public/klines`.
+pub(super) fn klines(
+    request: &Request<'_>,
+    context: &Context<'_>,
+    framing: Framing,
+) -> Result<Action, Failure> {
+    let [symbol, interval, limit, start, end] =
+        query_fields(request.query, ["symbol", "interval", "limit", "start", "end"])?;
+    let symbol = symbol_of(context, &symbol)?;
+    let interval = interval.required_word::<Interval>()?;
+    let limit = limit.integer(1, MAX_ROWS as u64)?.map_or(DEFAULT_CANDLES, |limit| limit as usize);
+    // The range of ids is that of everything JavaScript reads without loss.
+    let start_ms = start.id()?.unwrap_or(0);
+    let end_ms = end.id()?.unwrap_or(u64::MAX);
+    if start_ms > end_ms {
+        return Err(start.failure("must not be after end"));
+    }
+    let query = Query::Klines { symbol, interval, start_ms, end_ms, limit };
+    let respond = Respond { shape: Shape::Klines(symbol, interval), framing };
+    Ok(Action::Query { query, respond })
+}
+
+/// `GET /api/v1/public/ticker`.
+pub(super) fn ticker(
+    request: &Request<'_>,
+    context: &Context<'_>,
+    framing: Framing,
+) -> Result<Action, Failure> {
+    let [symbol] = query_fields(request.query, ["symbol"])?;
+    let symbol = symbol_of(context, &symbol)?;
+    let respond = Respond { shape: Shape::Market(symbol), framing };
+    Ok(Action::Query { query: Query::Ticker { symbol }, respond })
 }
 
 /// `GET /api/v1/public/assets`.

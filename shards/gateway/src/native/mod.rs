@@ -5,23 +5,24 @@
 //! the same for messages, and [`push`] writes what is sent unasked. The reference for people is
 //! `docs/api.md`.
 
-mod account;
-mod action;
+pub(crate) mod account;
+pub(crate) mod action;
 mod admin;
 mod admin_format;
-mod amounts;
+pub(crate) mod amounts;
 mod context;
-mod failure;
-mod fields;
-mod format;
+pub(crate) mod failure;
+pub(crate) mod fields;
+pub(crate) mod format;
 mod market;
-mod order;
+pub(crate) mod order;
 pub mod push;
-mod refusal;
+pub(crate) mod refusal;
 mod resolve;
-mod route;
+pub(crate) mod route;
+mod sessions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod ws;
 
 pub use action::{
@@ -31,8 +32,9 @@ pub use context::{Auth, Context, Ports, Serving};
 pub use engine::{Candle, Interval, Ticker};
 pub use failure::Code;
 pub use format::{
-    draining, internal, no_room, not_ready, not_served, overloaded, reject, respond,
-    respond_shards, respond_text,
+    draining, internal, no_room, not_ready, not_served, overloaded, refuse_connection, reject,
+    respond, respond_shards, respond_text,
 };
 pub use resolve::resolve;
 pub use route::route;
+pub use sessions::{SessionFilter, SessionKind, SessionReport, respond_session, respond_sessions};

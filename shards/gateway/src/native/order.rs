@@ -15,13 +15,13 @@ use crate::http::Request;
 use crate::http::response::Framing;
 
 /// The symbol that a field names.
-pub(super) fn symbol_of(context: &Context<'_>, field: &Field<'_>) -> Result<SymbolId, Failure> {
+pub(crate) fn symbol_of(context: &Context<'_>, field: &Field<'_>) -> Result<SymbolId, Failure> {
     let name = field.required_text()?;
     context.registry.symbol_named(name).ok_or_else(|| unknown_symbol(field.name))
 }
 
 /// The symbol that a field names, if it names one.
-pub(super) fn optional_symbol(
+pub(crate) fn optional_symbol(
     context: &Context<'_>,
     field: &Field<'_>,
 ) -> Result<Option<SymbolId>, Failure> {
@@ -119,7 +119,10 @@ fn order_kind(
     }
 }
 
-fn order_time_in_force(field: &Field<'_>, kind: OrderKind) -> Result<TimeInForce, Failure> {
+pub(crate) fn order_time_in_force(
+    field: &Field<'_>,
+    kind: OrderKind,
+) -> Result<TimeInForce, Failure> {
     match (field.word()?, kind) {
         (None, OrderKind::Market) => Ok(TimeInForce::Ioc),
         (None, _) => Ok(TimeInForce::Gtc),
@@ -133,9 +136,9 @@ fn order_time_in_force(field: &Field<'_>, kind: OrderKind) -> Result<TimeInForce
     }
 }
 
-type Size = (Price, Lots, Option<Units>);
+pub(crate) type Size = (Price, Lots, Option<Units>);
 
-fn limit_size(
+pub(crate) fn limit_size(
     spec: &SymbolSpec,
     price: &Field<'_>,
     qty: &Field<'_>,
@@ -149,7 +152,7 @@ fn limit_size(
     Ok((read_price(spec, price.name, price_value)?, read_qty(spec, qty.name, qty_value)?, None))
 }
 
-fn market_size(
+pub(crate) fn market_size(
     spec: &SymbolSpec,
     price: &Field<'_>,
     qty: &Field<'_>,

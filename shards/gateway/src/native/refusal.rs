@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::{Code, Failure};
 
 /// What a refusal is told as.
-pub(super) fn failure_of(refusal: &Refusal, shape: Shape, context: &Context<'_>) -> Failure {
+pub(crate) fn failure_of(refusal: &Refusal, shape: Shape, context: &Context<'_>) -> Failure {
     let code = code_of(refusal, shape);
     let detail = match refusal {
         Refusal::InsufficientBalance { asset, needed, avail } => {

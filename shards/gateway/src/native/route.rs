@@ -6,7 +6,7 @@ use money::{ID_LIMIT, UserId};
 use super::action::{Action, Answer, Respond, Shape};
 use super::context::{Auth, Context, Serving};
 use super::failure::{Code, Failure, closing};
-use super::{account, admin, format, market, order, ws};
+use super::{account, admin, format, market, order, sessions, ws};
 use crate::http::response::{self, Framing};
 use crate::http::{Method, Request};
 
@@ -42,6 +42,8 @@ enum Route<'a> {
     Symbols,
     Depth,
     PublicTrades,
+    Klines,
+    Ticker,
     Shards,
     AdminAssets,
     AdminSymbols,
@@ -54,6 +56,8 @@ enum Route<'a> {
     AdminProof,
     AdminShards,
     AdminSnapshots,
+    AdminSessions,
+    AdminSession(&'a str),
     AdminBook,
     AdminTape,
     AdminBalances,
@@ -83,6 +87,8 @@ fn find(path: &str) -> Option<Route<'_>> {
         "public/symbols" => Route::Symbols,
         "public/depth" => Route::Depth,
         "public/trades" => Route::PublicTrades,
+        "public/klines" => Route::Klines,
+        "public/ticker" => Route::Ticker,
         "shards" => Route::Shards,
         "admin/assets" => Route::AdminAssets,
         "admin/symbols" => Route::AdminSymbols,
@@ -93,6 +99,7 @@ fn find(path: &str) -> Option<Route<'_>> {
         "admin/proof" => Route::AdminProof,
         "admin/shards" => Route::AdminShards,
         "admin/snapshots" => Route::AdminSnapshots,
+        "admin/sessions" => Route::AdminSessions,
         "admin/book" => Route::AdminBook,
         "admin/tape" => Route::AdminTape,
         "admin/balances" => Route::AdminBalances,
@@ -103,6 +110,7 @@ fn find(path: &str) -> Option<Route<'_>> {
                 "order" => Route::OrderById(last),
                 "admin/symbols" => Route::AdminSymbol(last),
                 "admin/users" => Route::AdminUser(last),
+                "admin/sessions" => Route::AdminSession(last),
                 _ => return None,
             }
         }
@@ -116,6 +124,7 @@ impl Route<'_> {
             Route::Order => "allow: GET, HEAD, POST, OPTIONS\r\n",
             Route::Orders => "allow: GET, HEAD, DELETE, OPTIONS\r\n",
             Route::AdminSnapshots => "allow: GET, HEAD, POST, OPTIONS\r\n",
+            Route::AdminSession(_) => "allow: GET, HEAD, DELETE, OPTIONS\r\n",
             Route::AdminOrders => "allow: DELETE, OPTIONS\r\n",
             Route::AdminSymbol(_) | Route::AdminUser(_) => "allow: PATCH, OPTIONS\r\n",
             Route::CreateOrder
@@ -177,6 +186,8 @@ fn dispatch(
         Route::WebSocket => ws::upgrade(request, context.auth).map(Action::Upgrade),
         Route::Depth => market::depth(request, context, framing),
         Route::PublicTrades => market::trades(request, context, framing),
+        Route::Klines => market::klines(request, context, framing),
+        Route::Ticker => market::ticker(request, context, framing),
         Route::Shards => {
             let user = request.user_id.map(|_| user_of(request, context.auth)).transpose()?;
             Ok(market::shards(context, user, framing))
@@ -278,6 +289,8 @@ fn of_admin(
         Route::AdminProof => Ok(admin::proof(framing)),
         Route::AdminShards => Ok(admin::shards(framing)),
         Route::AdminSnapshots => Ok(admin::snapshots(request.method, framing)),
+        Route::AdminSessions => sessions::sessions(request, framing),
+        Route::AdminSession(id) => sessions::session(request.method, id, framing),
         Route::AdminBook => admin::book(request, context, framing),
         Route::AdminTape => admin::tape(request, context, framing),
         Route::AdminBalances => admin::balances(request, framing),
@@ -297,7 +310,7 @@ fn user_of(request: &Request<'_>, auth: &Auth) -> Result<UserId, Failure> {
 }
 
 /// A user id, digits only.
-pub(super) fn user_id(text: &[u8]) -> Option<UserId> {
+pub(crate) fn user_id(text: &[u8]) -> Option<UserId> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let id = std::str::from_utf8(text).ok()?.parse().ok()?;
     (is_number && id < ID_LIMIT).then_some(UserId(id))

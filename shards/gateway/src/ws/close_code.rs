@@ -18,4 +18,4 @@ pub const TOO_LONG: u16 = 1009;
 pub const INTERNAL: u16 = 1011;
 /// The client reads more slowly than its events come: [`super::limits::MAX_OUTPUT_BYTES`] are unsent.
 /// No event was left out before the close frame.
-pub const SLOW_CONSUMER: u16 = 4008;
+pub const SLOW_CONSUMER: u16 = 1013;

@@ -53,6 +53,9 @@ pub struct Faults {
     pub no_space_to_create: Cell<bool>,
     /// Writing fails: no space.
     pub no_space_to_write: Cell<bool>,
+    /// What is not synced yet comes and goes from one read of it to the next: whether the next shows
+    /// it.
+    pub flickering: Cell<Option<bool>>,
     /// Operations so far.
     pub operations: Cell<u64>,
     /// Writes so far.
@@ -259,6 +262,15 @@ impl DiskFile for MemFile {
         let content = self.content.borrow();
         let start = (offset as usize).min(content.live.len());
         let end = (start + length).min(content.live.len());
+        let sectors = start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES);
+        if let Some(is_shown) = self.faults.flickering.get()
+            && content.unsynced.range(sectors).next().is_some()
+        {
+            self.faults.flickering.set(Some(!is_shown));
+            if !is_shown {
+                return Ok(content.durable[start..end].to_vec());
+            }
+        }
         Ok(content.live[start..end].to_vec())
     }
 

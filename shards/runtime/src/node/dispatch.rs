@@ -5,30 +5,38 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use engine::{Command, Origin, Refusal, Reply};
+use gateway::desk;
 use gateway::http::Slot;
+use gateway::native::ws::{Upgrade, is_unknown_user};
 use gateway::native::{self, Action, Gather, Respond, ShardReport};
 use shard::{Output, Request};
+use telemetry::Process;
 
 use super::measure::{CREATE_ORDER_ROUTE, status_of};
 use super::node::Node;
-use super::parcel::{Ask, Tell, Token};
+use super::parcel::{Ask, News, Tell, Token};
 use super::session::Session;
+use super::socket::{Opening, Speech};
 use super::waiting::{Collected, HttpWaiter, Waiter};
 
 impl Node {
     /// Does what a request asks for.
-    pub fn act(&self, session: &Rc<Session>, slot: Slot, route: usize, action: Action) {
+    pub fn act(
+        &self,
+        session: &Rc<Session>,
+        slot: Slot,
+        route: usize,
+        speech: Option<Speech>,
+        action: Action,
+    ) {
         self.metrics.request_started();
         if action.is_bulky() {
             session.hold_until(slot);
         }
         // A request that goes on after a question of its own was counted when it came.
-        let wait = |respond| HttpWaiter {
-            session: session.clone(),
-            slot,
-            respond,
-            route,
-            since: Instant::now(),
+        let wait = |mut respond: Respond| {
+            respond.stamp(self.clock.now_ms());
+            HttpWaiter { session: session.clone(), slot, respond, route, since: Instant::now() }
         };
         match action {
             Action::Command { respond, .. }
@@ -63,12 +71,31 @@ impl Node {
             }
             Action::Gather { gather, respond } => self.gather(wait(respond), gather),
             Action::Metrics { respond } => self.gather_metrics(wait(respond)),
-            // The gateway speaks WebSocket, sessions do not yet: to a client there is no such route.
-            Action::Upgrade(_) => {
-                self.metrics.request_abandoned();
-                session.complete(slot, |out| native::not_served("/ws", out));
+            Action::Upgrade(Upgrade { answer, credential }) => {
+                self.metrics.request_ended(route, status_of(&answer), Duration::ZERO);
+                let speech = speech.unwrap_or_else(|| Speech::Native(RefCell::default()));
+                session.upgrade(slot, &answer, Opening { speech, credential, resume: None });
                 self.soil(session);
             }
+            Action::Health { respond } => {
+                let Process { uptime_ms, resident_bytes } = super::measure::process();
+                let health = desk::Health { uptime_ms, resident_bytes };
+                let shard = self.shard.borrow();
+                let context = self.context(&shard);
+                self.complete(wait(respond), |respond, out| {
+                    desk::respond_health(respond, &health, &context, out);
+                });
+            }
+            Action::Sessions { filter, respond } => {
+                let (counts, listed) = self.list_sessions(&filter);
+                self.complete(wait(respond), |respond, out| {
+                    native::respond_sessions(respond, &counts, &listed, out);
+                });
+            }
+            Action::Session { id, is_ended, respond } => {
+                self.act_on_session(session, slot, route, id, is_ended, respond);
+            }
+            Action::EventStream(request) => self.open_stream(session, slot, route, request),
             Action::Answer(answer) if answer.shows_state => {
                 let token = self.waiting.insert(Waiter::Bytes {
                     session: session.clone(),
@@ -162,7 +189,7 @@ impl Node {
                     self.soil(&session);
                 }
             }
-            Output::Event(_) => {}
+            Output::Event(event) => self.tell_watchers(event),
         }
     }
 
@@ -170,7 +197,7 @@ impl Node {
         if origin.shard == self.here {
             self.answered(origin.token, tell);
         } else {
-            self.parcels.borrow_mut()[origin.shard.0 as usize].tells.push((origin.token, tell));
+            self.send_news(origin.shard, News::Answer(origin.token, tell));
         }
     }
 
@@ -201,16 +228,47 @@ impl Node {
                     let shard = self.shard.borrow();
                     native::resolve(&pending, &reply, &self.context(&shard))
                 };
-                self.act(&http.session, http.slot, http.route, action);
+                self.act(&http.session, http.slot, http.route, None, action);
                 self.turn.notify();
             }
             (Waiter::Gather { http, collected, command }, tell) => {
                 self.gathered(http, collected, command, tell);
             }
             (Waiter::Client { queue, token }, Tell::Reply(reply)) => queue.push(token, reply),
-            (Waiter::Bytes { .. }, _) | (_, Tell::Report(_) | Tell::Metrics(_)) => {
-                debug_assert!(false, "reports and metrics are only gathered");
+            (Waiter::EndedSession { http, report }, Tell::SessionEnded) => {
+                self.complete(http, |respond, out| {
+                    native::respond_session(respond, Some(&report), out);
+                });
             }
+            (Waiter::Message(waiter), Tell::Reply(reply)) => self.respond_message(waiter, &reply),
+            (Waiter::Opening { socket, user, login }, Tell::Watched { exists, missed }) => {
+                self.welcome(&socket, user, login, exists, missed);
+            }
+            (Waiter::Stream { session, slot, route, request }, Tell::Reply(reply)) => {
+                if is_unknown_user(&reply) {
+                    self.metrics.request_ended(route, 401, Duration::ZERO);
+                    session.complete(slot, desk::unknown_user);
+                    self.soil(&session);
+                } else {
+                    self.begin_stream(&session, slot, route, request);
+                }
+            }
+            (Waiter::Board { symbol, watch }, Tell::Book(image)) => {
+                self.board_opened(symbol, watch, image.as_deref());
+            }
+            (Waiter::Summary(waiter), Tell::Reply(reply)) => self.summary_answered(&waiter, &reply),
+            (Waiter::UserWatch { origin, watch }, Tell::Reply(reply)) => {
+                self.user_watch_ready(origin, watch, &reply);
+            }
+            (Waiter::LastTrade(tape), Tell::Reply(Reply::Tape(newest))) => {
+                *tape.borrow_mut() = newest.first().copied();
+            }
+            (Waiter::LastTrade(_), Tell::Reply(_)) => {}
+            (Waiter::MarketWatch { origin, symbol, id, tape }, Tell::Reply(reply)) => {
+                let last_trade = tape.take();
+                self.market_watch_ready(origin, symbol, id, last_trade, reply);
+            }
+            _ => debug_assert!(false, "an answer that does not fit who waits"),
         }
     }
 
@@ -240,7 +298,9 @@ impl Node {
             Tell::Reply(Reply::Refused(refusal)) => {
                 parts.refusal.get_or_insert(refusal);
             }
-            Tell::Reply(_) => debug_assert!(false, "not an answer to what was gathered"),
+            Tell::Reply(_) | Tell::Watched { .. } | Tell::Book(_) | Tell::SessionEnded => {
+                debug_assert!(false, "not an answer to what was gathered");
+            }
         }
         parts.missing -= 1;
         if parts.missing > 0 {
@@ -287,7 +347,7 @@ impl Node {
     }
 
     /// Writes the answer of a request, and counts it.
-    fn complete(&self, http: HttpWaiter, write: impl FnOnce(&Respond, &mut Vec<u8>)) {
+    pub(super) fn complete(&self, http: HttpWaiter, write: impl FnOnce(&Respond, &mut Vec<u8>)) {
         let HttpWaiter { session, slot, respond, route, since } = http;
         let mut status = 0;
         session.complete(slot, |out| {

@@ -15,14 +15,26 @@ pub(crate) mod checkpoints;
 pub(crate) mod client;
 pub(crate) mod commit;
 mod dispatch;
+mod event_log;
+mod event_stream;
+mod feeds;
+mod market;
 mod measure;
 #[allow(clippy::module_inception)]
 mod node;
+mod outlet;
 pub(crate) mod parcel;
+mod private;
 pub(crate) mod room;
-pub(crate) mod session;
+mod rpc_speaking;
+mod session;
+pub(crate) mod sessions;
+mod socket;
+mod speaking;
+mod streaming;
 pub(crate) mod tick;
 mod waiting;
+mod watches;
 
 pub(crate) use measure::start_uptime;
 pub(crate) use node::{FATAL_EXIT_CODE, Node, NodeParts};

@@ -3,24 +3,31 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::{Origin, Query, Refusal, Reply};
-use gateway::http;
 use gateway::native::{self, Action, Auth, Context, Ports, Serving};
+use gateway::{desk, http, rpc};
 use money::{Placement, ShardId};
 use shard::{Output, Request, Shard, ShardError};
 use slab::Slab;
 use telemetry::ShardMetrics;
 
 use super::checkpoints::Checkpoints;
+use super::feeds::Feeds;
+use super::market::Market;
 use super::measure::{ROUTES, route_of};
-use super::parcel::{Ask, Parcel, Tell, Token};
+use super::outlet::{Flush, Source};
+use super::parcel::{Ask, News, Parcel, Tell, Token};
+use super::private::Audience;
 use super::room::Room;
 use super::session::Session;
+use super::socket::{Socket, Speech};
 use super::waiting::Waiting;
 use crate::clock::CoarseClock;
 use crate::disk::DirectDisk;
 use crate::mesh::{Mesh, MeshEvent};
+use crate::registry::Registry;
 use crate::wake::Notify;
 
 /// Parcels that are taken from the peers in one turn.
@@ -36,6 +43,8 @@ pub(crate) struct NodeParts {
     pub ports: Ports,
     pub checkpoints: Checkpoints,
     pub room: Room,
+    pub epoch: u64,
+    pub registry: Arc<Registry>,
 }
 
 /// One executor's shard and everything around it.
@@ -65,14 +74,27 @@ pub(crate) struct Node {
     /// Let go, on the way to whom it is for. Kept for its memory.
     pub(super) outputs: RefCell<Vec<Output>>,
     /// Connections with bytes to send.
-    pub(super) dirty: RefCell<Vec<Rc<Session>>>,
+    pub(super) dirty: RefCell<Vec<Rc<dyn Flush>>>,
     pub(crate) sessions: RefCell<Slab<Rc<Session>>>,
+    pub(crate) sockets: RefCell<Slab<Rc<Socket>>>,
+    /// Which run of the server this is: the same on all shards, greater than that of any before.
+    pub(super) epoch: u64,
+    /// All connections of all shards.
+    pub(super) registry: Arc<Registry>,
+    /// What is told to others of what this shard owns.
+    pub(super) feeds: Feeds,
+    /// Who here is told of users, of any shard.
+    pub(super) audience: Audience,
+    /// Who here is told of books, of any shard.
+    pub(super) market: Market,
+    /// Connections that are being told why they are refused.
+    pub(super) refusals: Cell<usize>,
     leaving: Cell<bool>,
 }
 
 impl Node {
     pub fn new(parts: NodeParts) -> Rc<Node> {
-        let NodeParts { shard, mesh, auth, ports, checkpoints, room } = parts;
+        let NodeParts { shard, mesh, auth, ports, checkpoints, room, epoch, registry } = parts;
         let (here, placement) = (shard.engine().shard(), shard.engine().placement());
         let parcels = placement.all().map(|_| Parcel::default()).collect();
         Rc::new(Node {
@@ -97,6 +119,13 @@ impl Node {
             outputs: RefCell::default(),
             dirty: RefCell::default(),
             sessions: RefCell::default(),
+            sockets: RefCell::default(),
+            epoch,
+            registry,
+            feeds: Feeds::default(),
+            audience: Audience::default(),
+            market: Market::default(),
+            refusals: Cell::new(0),
             leaving: Cell::new(false),
         })
     }
@@ -127,9 +156,17 @@ impl Node {
     }
 
     /// Reads a request: what it asks for, and its route's place in the metrics.
-    pub fn route(&self, request: &http::Request<'_>) -> (Action, usize) {
+    pub fn route(&self, request: &http::Request<'_>) -> (Action, usize, Option<Speech>) {
         let shard = self.shard.borrow();
-        (native::route(request, &self.context(&shard)), route_of(request.path))
+        let context = self.context(&shard);
+        let (action, speech) = if let Some(endpoint) = rpc::endpoint(request.path) {
+            (rpc::route(request, &context), Some(Speech::Rpc(endpoint, RefCell::default())))
+        } else if desk::owns(request.path) {
+            (desk::route(request, &context), None)
+        } else {
+            (native::route(request, &context), None)
+        };
+        (action, route_of(request.path), speech)
     }
 
     pub(super) fn context<'a>(&'a self, shard: &'a Shard<DirectDisk>) -> Context<'a> {
@@ -188,6 +225,14 @@ impl Node {
                 let query = Query::Status { shard: self.here };
                 self.shard.borrow_mut().query(&query, origin);
             }
+            Ask::EndSession(session) => {
+                self.end_session(session);
+                self.tell(origin, Tell::SessionEnded);
+            }
+            Ask::WatchUser(watch) => self.begin_user_watch(origin, watch),
+            Ask::UnwatchUser(watch) => self.end_user_watch(from, watch),
+            Ask::WatchMarket { symbol, id } => self.begin_market_watch(origin, symbol, id),
+            Ask::UnwatchMarket { symbol, id } => self.end_market_watch(from, symbol, id),
             Ask::Metrics => {
                 let metrics = Tell::Metrics(Box::new((self.here.0, self.snapshot())));
                 self.tell(origin, metrics);
@@ -267,8 +312,12 @@ impl Node {
             for (token, ask) in parcel.asks {
                 self.apply(from, token, ask);
             }
-            for (token, tell) in parcel.tells {
-                self.answered(token, tell);
+            for news in parcel.news {
+                match news {
+                    News::Answer(token, tell) => self.answered(token, tell),
+                    News::Private(private) => self.private_event(&private),
+                    News::Market(event) => self.market_event(&event),
+                }
             }
         }
         self.turn.notify();
@@ -278,6 +327,7 @@ impl Node {
     pub fn finish_turn(&self) {
         self.room.tell(!self.shard.borrow().journal().admits());
         self.dispatch_released();
+        self.end_market_turn();
         self.send_parcels();
         self.flush_sessions();
         if !self.shard.borrow().is_settled() {
@@ -303,9 +353,9 @@ impl Node {
 
     /// Notes that a connection has bytes to send. The turn sends them; who is not inside a turn
     /// gives notice for one.
-    pub fn soil(&self, session: &Rc<Session>) {
-        if !session.dirty.replace(true) {
-            self.dirty.borrow_mut().push(session.clone());
+    pub fn soil<S: Source>(&self, source: &Rc<S>) {
+        if !source.outlet().dirty.replace(true) {
+            self.dirty.borrow_mut().push(source.clone());
         }
     }
 

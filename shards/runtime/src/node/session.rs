@@ -3,17 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use gateway::http::{self, Phase, Progress, limits};
-use gateway::native;
+use gateway::native::{self, SessionKind};
 
 use super::node::Node;
+use super::outlet::{Flush, Outlet, Source};
+use super::socket::{self, Opening};
 use crate::listener::{Connection, Writer};
-use crate::wake::Notify;
+use crate::registry::Ticket;
 
 /// How long a finished connection is read on, so that the kernel does not reset it under the last
 /// answer.
@@ -26,15 +27,11 @@ const BURST_REQUESTS: usize = 64;
 /// A connection, as everyone who answers it knows it.
 pub(crate) struct Session {
     http: RefCell<http::Connection>,
-    writer: Writer,
-    /// Bytes wait in `http` for the next flush.
-    pub dirty: Cell<bool>,
-    /// A task waits for the socket to take more.
-    writing: Cell<bool>,
+    outlet: Outlet,
     /// The reader waits for answers to leave.
     stalled: Cell<bool>,
-    resume: Notify,
-    closed: Cell<bool>,
+    /// What the connection becomes once all before is answered.
+    opening: RefCell<Option<Opening>>,
     /// Since when the connection is where it is, for the limits.
     progress: Cell<Option<(Progress, u64)>>,
 }
@@ -43,12 +40,9 @@ impl Session {
     fn new(writer: Writer) -> Session {
         Session {
             http: RefCell::new(http::Connection::new()),
-            writer,
-            dirty: Cell::new(false),
-            writing: Cell::new(false),
+            outlet: Outlet::new(writer),
             stalled: Cell::new(false),
-            resume: Notify::new(),
-            closed: Cell::new(false),
+            opening: RefCell::new(None),
             progress: Cell::new(None),
         }
     }
@@ -58,81 +52,36 @@ impl Session {
         self.http.borrow_mut().complete(slot, write);
     }
 
+    /// Answers the last request of the connection, which goes on as something else.
+    pub fn upgrade(&self, slot: http::Slot, answer: &[u8], opening: Opening) {
+        self.http.borrow_mut().upgrade(slot, answer);
+        *self.opening.borrow_mut() = Some(opening);
+    }
+
+    /// What the connection goes on as, once all requests are answered.
+    fn take_upgraded(&self) -> Option<(http::Upgraded, Opening)> {
+        if self.opening.borrow().is_none() {
+            return None;
+        }
+        let upgraded = self.http.borrow_mut().take_upgraded()?;
+        Some((upgraded, self.opening.borrow_mut().take()?))
+    }
+
     /// Parses nothing more until this request is answered.
     pub fn hold_until(&self, slot: http::Slot) {
         self.http.borrow_mut().hold_until(slot);
     }
 
-    /// Sends what is ready, as far as the socket takes it.
-    pub fn flush(self: &Rc<Self>) {
-        self.dirty.set(false);
-        if self.writing.get() || self.closed.get() {
-            return;
-        }
-        match self.write_now() {
-            Ok(true) => self.wake_reader(),
-            Ok(false) => {
-                self.writing.set(true);
-                glommio::spawn_local(Session::write_later(self.clone())).detach();
-            }
-            Err(_) => self.close(),
-        }
-    }
-
-    /// Whether all was taken.
-    fn write_now(&self) -> io::Result<bool> {
-        let mut http = self.http.borrow_mut();
-        while !http.output().is_empty() {
-            match self.writer.try_write(http.output()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => http.advance_output(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    async fn write_later(session: Rc<Session>) {
-        loop {
-            if session.closed.get() || session.writer.writable().await.is_err() {
-                session.close();
-                break;
-            }
-            match session.write_now() {
-                Ok(true) => break,
-                Ok(false) => {}
-                Err(_) => {
-                    session.close();
-                    break;
-                }
-            }
-        }
-        session.writing.set(false);
-        session.wake_reader();
-    }
-
-    fn wake_reader(&self) {
-        if self.stalled.get() || self.http.borrow().is_finished() {
-            self.resume.notify();
-        }
-    }
-
     /// Ends the connection for both sides.
-    fn close(&self) {
-        if !self.closed.replace(true) {
-            // An error here means that it is closed already.
-            let _ = self.writer.shutdown(Shutdown::Both);
-            self.resume.notify();
-        }
+    pub fn close(&self) {
+        self.outlet.close();
     }
 
     /// Takes no further request; an idle connection ends.
     pub fn drain(self: &Rc<Self>) {
         self.http.borrow_mut().stop();
-        self.flush();
-        self.resume.notify();
+        self.clone().flush();
+        self.outlet.resume.notify();
     }
 
     /// Applies the limits of time. Called about once a second.
@@ -160,7 +109,7 @@ impl Session {
             }
             // A client that does not read its answers is cut off like one that sends nothing.
             Phase::Answering => {
-                if self.writing.get() && waited_ms >= limits::IDLE_TIME_LIMIT_MS {
+                if self.outlet.is_writing() && waited_ms >= limits::IDLE_TIME_LIMIT_MS {
                     self.close();
                 }
                 None
@@ -171,29 +120,58 @@ impl Session {
             let rejection = http.reject(reason);
             http.complete(rejection.slot, |out| native::reject(&rejection, out));
             drop(http);
-            self.flush();
+            self.clone().flush();
+        }
+    }
+}
+
+impl Source for Session {
+    fn outlet(&self) -> &Outlet {
+        &self.outlet
+    }
+
+    fn write_now(&self) -> io::Result<bool> {
+        let mut http = self.http.borrow_mut();
+        while !http.output().is_empty() {
+            match self.outlet.send(http.output())? {
+                Some(count) => http.advance_output(count),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn written(&self) {
+        if self.stalled.get() || self.http.borrow().is_finished() {
+            self.outlet.resume.notify();
         }
     }
 }
 
 /// What woke the reader.
-enum Woken {
+pub(super) enum Woken {
     Bytes,
     End,
     Resumed,
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(node: Rc<Node>, mut connection: Connection) {
+pub(super) async fn serve(node: Rc<Node>, mut connection: Connection, ticket: Ticket) {
     let session = Rc::new(Session::new(connection.writer()));
     let key = node.enter(session.clone());
+    ticket.set_place(SessionKind::Http, key);
     loop {
         let requests = take_requests(&node, &session);
         if requests == BURST_REQUESTS {
             futures_lite::future::yield_now().await;
             continue;
         }
-        if session.closed.get() || session.http.borrow().is_finished() {
+        if let Some((upgraded, opening)) = session.take_upgraded() {
+            node.leave(key);
+            drop(session);
+            return socket::serve(node, connection, ticket, upgraded, opening).await;
+        }
+        if session.outlet.is_closed() || session.http.borrow().is_finished() {
             break;
         }
         match wait(&session, &mut connection).await {
@@ -206,8 +184,9 @@ pub(crate) async fn serve(node: Rc<Node>, mut connection: Connection) {
         }
     }
     node.leave(key);
-    if !session.closed.get() && session.http.borrow().is_finished() {
-        linger(&session, &mut connection).await;
+    let is_done = !session.outlet.is_closed() && session.http.borrow().is_finished();
+    if is_done && session.outlet.finish() {
+        linger(&mut connection).await;
     }
     session.close();
 }
@@ -219,14 +198,15 @@ fn take_requests(node: &Rc<Node>, session: &Rc<Session>) -> usize {
         let mut http = session.http.borrow_mut();
         match http.next_request() {
             Ok(Some(request)) => {
-                let (slot, (action, route)) = (request.slot, node.route(&request));
+                let slot = request.slot;
+                let (action, route, speech) = node.route(&request);
                 drop(http);
-                node.act(session, slot, route, action);
+                node.act(session, slot, route, speech, action);
                 requests += 1;
             }
             Ok(None) => {
                 // A client that expects a 100 before its body gets it here.
-                if !http.output().is_empty() && !session.dirty.get() {
+                if !http.output().is_empty() && !session.outlet.dirty.get() {
                     node.soil(session);
                     node.turn.notify();
                 }
@@ -250,7 +230,7 @@ fn take_requests(node: &Rc<Node>, session: &Rc<Session>) -> usize {
 /// Waits for bytes, or until answers have left that the reader waits for.
 async fn wait(session: &Rc<Session>, connection: &mut Connection) -> io::Result<Woken> {
     poll_fn(|context| {
-        if session.resume.poll_notified(context).is_ready() {
+        if session.outlet.resume.poll_notified(context).is_ready() {
             return Poll::Ready(Ok(Woken::Resumed));
         }
         let mut http = session.http.borrow_mut();
@@ -274,11 +254,8 @@ async fn wait(session: &Rc<Session>, connection: &mut Connection) -> io::Result<
     .await
 }
 
-/// Says that nothing more comes and reads on for a moment.
-async fn linger(session: &Rc<Session>, connection: &mut Connection) {
-    if session.writer.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
+/// Reads on for a moment behind the last answer.
+pub(super) async fn linger(connection: &mut Connection) {
     let mut buffer = [0; 512];
     let mut left = LINGER_BYTES;
     let drained = async {

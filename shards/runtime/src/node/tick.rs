@@ -19,6 +19,7 @@ pub(crate) async fn tick(node: Rc<Node>) {
         node.clock.turn();
         confirm(&node);
         node.checkpoints.turn(&node.shard.borrow());
+        node.refresh_market();
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(LIMITS_EVERY_TICKS) {
             prepare(&node);
@@ -27,6 +28,13 @@ pub(crate) async fn tick(node: Rc<Node>) {
             for session in sessions {
                 session.check_limits(node.clock.now_ms());
             }
+            let sockets: Vec<_> =
+                node.sockets.borrow().iter().map(|(_, socket)| socket.clone()).collect();
+            for socket in sockets {
+                socket.check_limits(node.clock.now_ms());
+                node.follow_new_symbols(&socket);
+            }
+            node.tidy_feeds();
         }
     }
 }

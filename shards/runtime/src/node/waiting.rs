@@ -3,14 +3,20 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use engine::Command;
+use engine::{Command, Interval, Origin, TapeEntry};
+use gateway::desk::StreamRequest;
 use gateway::http::Slot;
-use gateway::native::{Pending, Respond, ShardReport};
+use gateway::native::{self, Pending, Respond, SessionReport, ShardReport};
+use gateway::rpc;
+use money::{SymbolId, UserId};
 use slab::Slab;
 
 use super::client::ClientQueue;
+use super::feeds::UserWatch;
 use super::parcel::Token;
 use super::session::Session;
+use super::socket::Socket;
+use super::watches::WatchId;
 
 /// Requests that one shard's gateway may have under way. Past it a client gets 503.
 pub(crate) const MAX_WAITING_REQUESTS: usize = 16_384;
@@ -35,6 +41,39 @@ pub(crate) struct Collected {
     pub metrics: Vec<(u16, telemetry::Snapshot)>,
 }
 
+/// A message on a WebSocket.
+pub(crate) struct MessageWaiter {
+    pub socket: Rc<Socket>,
+    pub respond: Respond,
+    pub tag: MessageTag,
+    pub route: usize,
+    pub since: std::time::Instant,
+}
+
+/// Which message, in the words of its dialect.
+#[derive(Clone, Copy)]
+pub(crate) enum MessageTag {
+    Native(native::ws::Tag),
+    Rpc(rpc::Tag),
+}
+
+/// What sums the trades of a symbol up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Summary {
+    /// Its candles.
+    Candles(Interval),
+    /// Its last 24 hours.
+    Ticker,
+}
+
+/// A board that follows a symbol and asks for a summary.
+pub(crate) struct SummaryWaiter {
+    pub symbol: SymbolId,
+    pub watch: WatchId,
+    pub summary: Summary,
+    pub asked_ms: u64,
+}
+
 /// Who waits, and what for.
 pub(crate) enum Waiter {
     /// One answer.
@@ -51,6 +90,29 @@ pub(crate) enum Waiter {
     },
     /// An answer that is there already and waits until what it shows is durable.
     Bytes { session: Rc<Session>, slot: Slot, route: usize, bytes: Vec<u8> },
+    /// A connection that another shard is to end.
+    EndedSession { http: HttpWaiter, report: Box<SessionReport> },
+    /// A message on a WebSocket.
+    Message(MessageWaiter),
+    /// A connection whose user is to be confirmed.
+    Opening { socket: Rc<Socket>, user: UserId, login: Option<rpc::Tag> },
+    /// A stream of events whose user is to be confirmed before it begins.
+    Stream { session: Rc<Session>, slot: Slot, route: usize, request: StreamRequest },
+    /// A board that is to be told where its book stands.
+    Board { symbol: SymbolId, watch: WatchId },
+    /// A board that has asked for candles or the ticker.
+    Summary(SummaryWaiter),
+    /// Who has asked to watch a user of this shard.
+    UserWatch { origin: Origin, watch: UserWatch },
+    /// The first half of where a book stands.
+    LastTrade(Rc<RefCell<Option<TapeEntry>>>),
+    /// Who has asked to watch a book of this shard.
+    MarketWatch {
+        origin: Origin,
+        symbol: SymbolId,
+        id: WatchId,
+        tape: Rc<RefCell<Option<TapeEntry>>>,
+    },
     /// The driver in this process.
     Client { queue: Rc<ClientQueue>, token: Token },
 }

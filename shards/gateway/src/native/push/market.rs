@@ -123,20 +123,40 @@ pub fn kline(kline: &Kline, registry: &Registry, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"interval\":\"");
     out.extend_from_slice(interval.as_str().as_bytes());
     out.push(b'"');
-    let close_ms = candle.open_ms.saturating_add(interval.length_ms() - 1);
-    write_times(candle.open_ms, close_ms, out);
-    write_prices(candle, "close", spec, out);
-    write_volume(candle, spec, out);
+    write_candle_fields(candle, *interval, spec, out);
     out.extend_from_slice(match is_closed {
         true => b",\"is_closed\":true}".as_slice(),
         false => b",\"is_closed\":false}",
     });
 }
 
+/// Appends what a candle is, a comma before each field.
+pub(in crate::native) fn write_candle_fields(
+    candle: &Candle,
+    interval: Interval,
+    spec: &SymbolSpec,
+    out: &mut Vec<u8>,
+) {
+    let close_ms = candle.open_ms.saturating_add(interval.length_ms() - 1);
+    write_times(candle.open_ms, close_ms, out);
+    write_prices(candle, "close", spec, out);
+    write_volume(candle, spec, out);
+}
+
 /// Appends `ticker`, for `ticker:SYMBOL`: the last 24 hours.
 pub fn ticker(symbol: SymbolId, ticker: &Ticker, registry: &Registry, out: &mut Vec<u8>) {
     let spec = &symbol_entry(registry, symbol).spec;
     begin("ticker", spec, out);
+    write_ticker_fields(ticker, spec, out);
+    out.push(b'}');
+}
+
+/// Appends the last 24 hours, a comma before each field.
+pub(in crate::native) fn write_ticker_fields(
+    ticker: &Ticker,
+    spec: &SymbolSpec,
+    out: &mut Vec<u8>,
+) {
     write_times(ticker.day.open_ms, ticker.until_ms, out);
     write_prices(&ticker.day, "last", spec, out);
     write_change(&ticker.day, spec, out);
@@ -146,7 +166,17 @@ pub fn ticker(symbol: SymbolId, ticker: &Ticker, registry: &Registry, out: &mut 
         let level = level.map(|(price, qty_lots)| PriceLevel { price, qty_lots });
         write_best(level, spec, out);
     }
-    out.push(b'}');
+}
+
+/// Appends the same fields of a symbol that has never traded.
+pub(in crate::native) fn write_no_ticker_fields(spec: &SymbolSpec, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"open_time\":null,\"close_time\":null");
+    out.extend_from_slice(b",\"open\":null,\"high\":null,\"low\":null,\"last\":null");
+    out.extend_from_slice(b",\"change\":null,\"change_percent\":null,\"volume\":\"");
+    write_qty(out, spec, 0);
+    out.extend_from_slice(b"\",\"quote_volume\":\"");
+    write_units(out, 0, spec.quote_decimals);
+    out.extend_from_slice(b"\",\"trade_count\":0,\"bid\":null,\"ask\":null");
 }
 
 fn begin(kind: &str, spec: &SymbolSpec, out: &mut Vec<u8>) {

@@ -11,6 +11,7 @@ pub use market::{
     Bbo, DepthChange, Kline, PriceLevel, bbo, depth_snapshot, depth_update, kline, public_trade,
     ticker,
 };
+pub(super) use market::{write_candle_fields, write_no_ticker_fields, write_ticker_fields};
 pub use user::{BalanceChange, balance_update, order_update, own_trade};
 
 use money::{Units, write_units};

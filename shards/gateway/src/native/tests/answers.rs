@@ -140,6 +140,40 @@ fn orders_are_found_canceled_reduced_and_moved() {
 }
 
 #[test]
+fn candles_and_the_last_day_are_told_before_and_after_the_first_trade() {
+    let mut exchange = Exchange::open();
+    let klines = "public/klines?symbol=BTC_USDT&interval=5m";
+    assert_eq!(exchange.public(klines).data(), json!([]));
+    assert_eq!(
+        exchange.public("public/ticker?symbol=BTC_USDT").data(),
+        json!({"symbol": "BTC_USDT", "open_time": null, "close_time": null, "open": null,
+               "high": null, "low": null, "last": null, "change": null, "change_percent": null,
+               "volume": "0.00000000", "quote_volume": "0.00", "trade_count": 0, "bid": null,
+               "ask": null})
+    );
+    let rest = r#"{"symbol":"BTC_USDT","side":"SELL","type":"LIMIT","price":"100.50","qty":"0.5"}"#;
+    exchange.maker("POST", "create_order", rest);
+    exchange.taker("POST", "create_order", BUY);
+    let candle = json!({
+        "open_time": 1_699_999_800_000u64, "close_time": 1_700_000_099_999u64, "open": "100.50",
+        "high": "100.50", "low": "100.50", "close": "100.50", "volume": "0.50000000",
+        "quote_volume": "50.25", "trade_count": 1,
+    });
+    assert_eq!(exchange.public(klines).data(), json!([candle]));
+    let within = format!("{klines}&start=1699999800000&end=1699999800000&limit=1000");
+    assert_eq!(exchange.public(&within).data(), json!([candle]));
+    assert_eq!(exchange.public(&format!("{klines}&start=1699999800001")).data(), json!([]));
+    assert_eq!(
+        exchange.public("public/ticker?symbol=BTC_USDT").data(),
+        json!({"symbol": "BTC_USDT", "open_time": NOW_MS - 86_400_000, "close_time": NOW_MS,
+               "open": "100.50", "high": "100.50", "low": "100.50", "last": "100.50",
+               "change": "0.00", "change_percent": "0.00", "volume": "0.50000000",
+               "quote_volume": "50.25", "trade_count": 1, "bid": ["100.50", "1.50000000"],
+               "ask": null})
+    );
+}
+
+#[test]
 fn depth_and_the_full_book_are_best_first() {
     let mut exchange = Exchange::open();
     for price in [99, 100] {

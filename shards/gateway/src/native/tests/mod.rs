@@ -5,55 +5,70 @@ mod bad_calls;
 mod bad_orders;
 mod push;
 mod routes;
+mod sessions;
 mod upgrade;
 mod ws;
 
 use engine::{Effects, Engine, EngineConfig, Input, Origin, Reply};
-use money::{Placement, ShardId};
+use money::{Placement, ShardId, UserId};
 use serde_json::Value;
 
 use super::{
-    Action, Auth, Context, Gather, Ports, Serving, ShardReport, SnapshotReport, SnapshotState,
-    resolve, respond, respond_shards, respond_text, route,
+    Action, Auth, Context, Gather, Ports, Serving, SessionKind, SessionReport, ShardReport,
+    SnapshotReport, SnapshotState, resolve, respond, respond_session, respond_sessions,
+    respond_shards, respond_text, route,
 };
+use crate::desk::{self, Health, respond_health};
 use crate::http::Connection;
 
 /// The time of everything, in ms.
-const NOW_MS: u64 = 1_700_000_000_000;
+pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 
 /// A server without sockets.
-struct Exchange {
-    engine: Engine,
-    auth: Auth,
-    ports: Ports,
-    serving: Serving,
+pub(crate) struct Exchange {
+    pub engine: Engine,
+    pub auth: Auth,
+    pub(crate) ports: Ports,
+    pub serving: Serving,
 }
 
 /// An answer taken apart.
 #[derive(Debug)]
-struct Answered {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answered {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
 }
 
 impl Answered {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    fn data(&self) -> Value {
+    pub fn data(&self) -> Value {
         let json = self.json();
         assert_eq!((&json["code"], &json["msg"]), (&0.into(), &"ok".into()), "{}", self.body);
         json["data"].clone()
     }
 
     /// Status, code and message of an error.
-    fn error(&self) -> (u16, u64, String) {
+    pub(crate) fn error(&self) -> (u16, u64, String) {
         let json = self.json();
         assert!(json["data"].is_null(), "{}", self.body);
         let code = json["code"].as_u64().unwrap();
         (self.status, code, json["msg"].as_str().unwrap().to_owned())
+    }
+}
+
+/// The one connection that is open.
+fn session() -> SessionReport {
+    SessionReport {
+        id: 0x0200_0000_0000_002a,
+        shard: ShardId(1),
+        kind: SessionKind::Native,
+        user: Some(UserId(1001)),
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        opened_ms: NOW_MS,
     }
 }
 
@@ -71,7 +86,7 @@ impl Exchange {
     }
 
     /// Two markets, users 1001 (rich in USDT) and 1002 (rich in BTC).
-    fn open() -> Exchange {
+    pub fn open() -> Exchange {
         let mut exchange = Exchange::empty();
         for (path, body) in [
             ("assets", r#"{"asset":"BTC","decimals":8}"#),
@@ -96,7 +111,7 @@ impl Exchange {
         exchange
     }
 
-    fn context(&self) -> Context<'_> {
+    pub fn context(&self) -> Context<'_> {
         Context {
             registry: self.engine.registry(),
             placement: Placement::new(1),
@@ -107,18 +122,33 @@ impl Exchange {
         }
     }
 
-    fn apply(&mut self, input: Input) -> Reply {
+    pub(crate) fn apply(&mut self, input: Input) -> Reply {
         let mut effects = Effects::default();
         let origin = Origin { shard: ShardId(0), token: 0 };
         let _ = self.engine.step(NOW_MS, &input, Some(origin), &mut effects);
         effects.replies.pop().expect("a shard alone answers at once").1
     }
 
-    fn perform(&mut self, action: Action) -> Vec<u8> {
+    pub(crate) fn perform(&mut self, action: Action) -> Vec<u8> {
         let mut out = Vec::new();
         match action {
             Action::Answer(answer) => return answer.bytes,
             Action::Upgrade(upgrade) => return upgrade.answer,
+            Action::EventStream(stream) => return stream.head,
+            Action::Health { respond } => {
+                let health = Health { uptime_ms: 12_345, resident_bytes: 4_096 };
+                respond_health(&respond, &health, &self.context(), &mut out);
+            }
+            Action::Sessions { filter, respond } => {
+                let open = [session()];
+                let listed: Vec<_> = open.into_iter().filter(|one| filter.wants(one)).collect();
+                respond_sessions(&respond, &[0, 1, 0, 0, 0, 0], &listed, &mut out);
+            }
+            Action::Session { id, respond, .. } => {
+                let open = session();
+                let found = (open.id == id).then_some(&open);
+                respond_session(&respond, found, &mut out);
+            }
             Action::Metrics { respond } => respond_text(&respond, "text/plain", b"x 1\n", &mut out),
             Action::Command { command, respond: how, repeat_while_more } => {
                 let mut sum = 0;
@@ -135,7 +165,8 @@ impl Exchange {
                 };
                 respond(&how, &reply, &self.context(), &mut out);
             }
-            Action::Query { query, respond: how } => {
+            Action::Query { query, respond: mut how } => {
+                how.stamp(NOW_MS);
                 respond(&how, &self.engine.query(&query), &self.context(), &mut out);
             }
             Action::Resolve { query, pending } => {
@@ -179,11 +210,14 @@ impl Exchange {
     }
 
     /// Sends whole HTTP.
-    fn send(&mut self, text: &str) -> Answered {
+    pub fn send(&mut self, text: &str) -> Answered {
         let mut connection = Connection::new();
         assert_eq!(connection.feed(text.as_bytes()), text.len());
         let request = connection.next_request().expect("accepted").expect("whole");
-        let action = route(&request, &self.context());
+        let action = match desk::owns(request.path) {
+            true => desk::route(&request, &self.context()),
+            false => route(&request, &self.context()),
+        };
         let answered = self.perform(action);
         let text = String::from_utf8(answered).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
@@ -191,7 +225,7 @@ impl Exchange {
         Answered { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    fn call(&mut self, method: &str, target: &str, headers: &str, body: &str) -> Answered {
+    pub fn call(&mut self, method: &str, target: &str, headers: &str, body: &str) -> Answered {
         self.send(&format!(
             "{method} {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -199,16 +233,16 @@ impl Exchange {
     }
 
     /// As user 1001.
-    fn taker(&mut self, method: &str, route: &str, body: &str) -> Answered {
+    pub fn taker(&mut self, method: &str, route: &str, body: &str) -> Answered {
         self.call(method, &format!("/api/v1/{route}"), "X-User-ID: 1001\r\n", body)
     }
 
     /// As user 1002.
-    fn maker(&mut self, method: &str, route: &str, body: &str) -> Answered {
+    pub fn maker(&mut self, method: &str, route: &str, body: &str) -> Answered {
         self.call(method, &format!("/api/v1/{route}"), "X-User-ID: 1002\r\n", body)
     }
 
-    fn admin(&mut self, method: &str, route: &str, body: &str) -> Answered {
+    pub fn admin(&mut self, method: &str, route: &str, body: &str) -> Answered {
         let target = format!("/api/v1/admin/{route}");
         self.call(method, &target, "X-Admin-Token: dev-admin\r\n", body)
     }

@@ -31,5 +31,5 @@ pub use channel::{Channel, PRIVATE_CHANNELS};
 pub use message::{ClientMessage, Tag, Unread, read};
 pub use request_id::{MAX_REQUEST_ID_BYTES, RequestId};
 pub use subscriptions::{MAX_SUBSCRIPTIONS, SubscriptionError, Subscriptions};
-pub(super) use upgrade::upgrade;
 pub use upgrade::{Credential, Upgrade};
+pub(crate) use upgrade::{is_loopback, upgrade};

@@ -18,7 +18,7 @@ pub struct RequestId {
 
 impl RequestId {
     /// The field `id`, if it is there.
-    pub(super) fn read(field: &Field<'_>) -> Result<Option<RequestId>, Failure> {
+    pub(crate) fn read(field: &Field<'_>) -> Result<Option<RequestId>, Failure> {
         let (is_text, text) = match &field.value {
             Value::Absent | Value::Null => return Ok(None),
             Value::Text(text) => (true, text.as_ref()),
@@ -35,7 +35,7 @@ impl RequestId {
     }
 
     /// Appends it as JSON.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         if self.is_text {
             write::string(out, self.text());
         } else {

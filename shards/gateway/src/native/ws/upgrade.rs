@@ -32,7 +32,7 @@ pub enum Credential {
 }
 
 /// Reads the request.
-pub(in crate::native) fn upgrade(request: &Request<'_>, auth: &Auth) -> Result<Upgrade, Failure> {
+pub(crate) fn upgrade(request: &Request<'_>, auth: &Auth) -> Result<Upgrade, Failure> {
     let answer = handshake::accept(request).map_err(refused)?;
     Ok(Upgrade { answer, credential: credential(request, auth)? })
 }
@@ -78,7 +78,7 @@ fn credential(request: &Request<'_>, auth: &Auth) -> Result<Credential, Failure>
 
 /// Whether an origin, `scheme://host[:port]`, is on this machine by its name. An address that only
 /// resolves to this machine is not: the page's own server may have made it so.
-fn is_loopback(origin: &[u8]) -> bool {
+pub(crate) fn is_loopback(origin: &[u8]) -> bool {
     let Some(host) = std::str::from_utf8(origin).ok().and_then(host_of) else { return false };
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback());

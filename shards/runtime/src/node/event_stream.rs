@@ -1,0 +1,150 @@
+//! The bytes of a stream of events (`text/event-stream`): nothing is read from it but its end.
+
+use gateway::desk::{ErrorWord, stream};
+use gateway::http::Upgraded;
+use gateway::ws::SendError;
+use gateway::ws::limits::{MARKET_DATA_HIGH_WATER_BYTES, MAX_OUTPUT_BYTES};
+
+/// What a client may send that is thrown away at once, in bytes.
+const SCRATCH_BYTES: usize = 64;
+/// Capacity that is kept while nothing happens, in bytes.
+const IDLE_BYTES: usize = 512;
+
+/// The state of one stream.
+pub(super) struct EventStream {
+    output: Vec<u8>,
+    sent: usize,
+    scratch: [u8; SCRATCH_BYTES],
+    /// Nothing more is added.
+    is_closing: bool,
+    is_at_end: bool,
+    /// Something was added since the last look at the clock.
+    was_busy: bool,
+    quiet_since_ms: Option<u64>,
+}
+
+impl EventStream {
+    /// Goes on behind the head of the answer.
+    pub fn new(upgraded: Upgraded) -> EventStream {
+        EventStream {
+            output: upgraded.unsent,
+            sent: 0,
+            scratch: [0; SCRATCH_BYTES],
+            is_closing: false,
+            is_at_end: false,
+            was_busy: true,
+            quiet_since_ms: None,
+        }
+    }
+
+    /// Appends whole events. Past the bound the stream ends with an event that says why.
+    pub fn send_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), SendError> {
+        if self.is_closing {
+            return Err(SendError::Closed);
+        }
+        let before = self.output.len();
+        write(&mut self.output);
+        if self.output.len() - self.sent > MAX_OUTPUT_BYTES {
+            self.output.truncate(before);
+            self.close(&SendError::SlowConsumer.to_string());
+            return Err(SendError::SlowConsumer);
+        }
+        self.was_busy = true;
+        Ok(())
+    }
+
+    /// Says why, as the last event.
+    pub fn close(&mut self, reason: &str) {
+        if !self.is_closing {
+            stream::error(ErrorWord::Unavailable, reason, &mut self.output);
+            self.is_closing = true;
+        }
+    }
+
+    /// Whether the client reads fast enough for market data.
+    pub fn keeps_up(&self) -> bool {
+        !self.is_closing && self.output.len() - self.sent < MARKET_DATA_HIGH_WATER_BYTES
+    }
+
+    pub fn output(&self) -> &[u8] {
+        &self.output[self.sent..]
+    }
+
+    pub fn advance_output(&mut self, count: usize) {
+        self.sent += count;
+        // Moving no more than was sent keeps the cost of a byte constant.
+        if self.sent * 2 >= self.output.len() {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    pub fn spare(&mut self) -> &mut [u8] {
+        &mut self.scratch
+    }
+
+    pub fn end_of_input(&mut self) {
+        self.is_at_end = true;
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.is_at_end || (self.is_closing && self.output().is_empty())
+    }
+
+    /// Keeps a quiet stream open. Whether something is to be sent. Called about once a second.
+    pub fn tick(&mut self, now_ms: u64) -> bool {
+        if std::mem::take(&mut self.was_busy) {
+            self.quiet_since_ms = Some(now_ms);
+            return false;
+        }
+        if self.output().is_empty() && self.output.capacity() > IDLE_BYTES {
+            self.output = Vec::new();
+            self.sent = 0;
+        }
+        let since_ms = *self.quiet_since_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since_ms) < stream::KEEP_ALIVE_INTERVAL_MS - 1_000 {
+            return false;
+        }
+        self.quiet_since_ms = Some(now_ms);
+        // Of a client that does not read, what is there already will tell.
+        let is_sent = self.output().is_empty() && !self.is_closing;
+        if is_sent {
+            stream::keep_alive(&mut self.output);
+        }
+        is_sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_is_too_slow_is_told_in_the_last_event() {
+        let mut stream = EventStream::new(Upgraded::default());
+        let event = vec![b'x'; 100_000];
+        let mut sent = 0;
+        while stream.send_with(|out| out.extend_from_slice(&event)).is_ok() {
+            sent += 1;
+        }
+        assert_eq!(sent, MAX_OUTPUT_BYTES / event.len());
+        let text = String::from_utf8_lossy(stream.output()).into_owned();
+        assert!(text.contains("event: error\n") && text.contains("slow consumer"), "no reason");
+        assert!(!stream.is_finished());
+        stream.advance_output(stream.output().len());
+        assert!(stream.is_finished());
+    }
+
+    #[test]
+    fn a_quiet_stream_is_kept_alive() {
+        let mut stream = EventStream::new(Upgraded::default());
+        let kept: Vec<u64> = (0..=30)
+            .filter(|second| {
+                let is_sent = stream.tick(second * 1_000);
+                stream.advance_output(stream.output().len());
+                is_sent
+            })
+            .collect();
+        assert_eq!(kept, [9, 18, 27]);
+    }
+}

@@ -1,0 +1,157 @@
+//! What clients of the rpc dialect say, and what they are answered.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use engine::Registry;
+use gateway::rpc::{self, ClientMessage, Credential, Endpoint, MAX_SYMBOLS, RateLimits, Tag};
+use money::{SymbolId, UserId};
+
+use super::node::Node;
+use super::socket::{Followed, Socket, Speech};
+use super::waiting::MessageTag;
+
+/// What a login is told while there are no limits per user: what one connection may have under way.
+const LIMITS: RateLimits =
+    RateLimits { orders_per_second: 100_000, market_data_per_second: 1_000, burst_limit: 128 };
+/// Why a key or a token is not accepted.
+const NO_KEYS: &str = "this server knows no keys; in development mode api_key is a user id";
+const NO_TOKENS: &str = "token: this server knows no tokens";
+
+impl Node {
+    pub(super) fn rpc_message(
+        &self,
+        socket: &Rc<Socket>,
+        endpoint: Endpoint,
+        followed: &RefCell<Followed>,
+        text: &str,
+    ) {
+        let read = {
+            let shard = self.shard.borrow();
+            rpc::read(text, endpoint, &self.context(&shard), socket.user.get())
+        };
+        match read {
+            Err(unread) => self.say(socket, |out| unread.write(out)),
+            Ok(ClientMessage::Answered(answer)) => self.say(socket, |out| answer.write(out)),
+            Ok(ClientMessage::Login { credential, tag }) => self.rpc_login(socket, credential, tag),
+            Ok(ClientMessage::Act { action, tag }) => {
+                self.order_message(socket, action, MessageTag::Rpc(tag));
+            }
+            Ok(ClientMessage::MarketSubscribe { symbols, depth, tag }) => {
+                self.rpc_subscribe(socket, followed, symbols, depth, &tag);
+            }
+            Ok(ClientMessage::MarketUnsubscribe { symbols, tag }) => {
+                self.rpc_unsubscribe(socket, followed, symbols, &tag);
+            }
+        }
+    }
+
+    fn rpc_login(&self, socket: &Rc<Socket>, credential: Credential, tag: Tag) {
+        match (credential, socket.user.get()) {
+            (Credential::User(user), Some(known)) if user == known => {
+                self.say(socket, |out| rpc::login_success(&tag, user, &LIMITS, out));
+            }
+            (_, Some(_)) => self.say(socket, |out| {
+                rpc::login_failed(&tag, "this connection is another user's already", out);
+            }),
+            (Credential::User(user), None) => self.open_user(socket, user, Some(tag), None),
+            (Credential::Key { .. }, None) => {
+                self.say(socket, |out| rpc::login_failed(&tag, NO_KEYS, out));
+            }
+            (Credential::Jwt(_), None) => {
+                self.say(socket, |out| rpc::login_failed(&tag, NO_TOKENS, out));
+            }
+        }
+    }
+
+    /// The user's home has said whether there is such a user.
+    pub(super) fn rpc_logged_in(&self, socket: &Rc<Socket>, tag: &Tag, user: UserId, exists: bool) {
+        self.say(socket, |out| match exists {
+            true => rpc::login_success(tag, user, &LIMITS, out),
+            false => rpc::login_failed(tag, "api_key: unknown user", out),
+        });
+    }
+
+    fn rpc_subscribe(
+        &self,
+        socket: &Rc<Socket>,
+        followed: &RefCell<Followed>,
+        symbols: Option<Vec<SymbolId>>,
+        levels: usize,
+        tag: &Tag,
+    ) {
+        let wanted = symbols.clone().unwrap_or_else(|| self.all_symbols());
+        let added = {
+            let followed = followed.borrow();
+            wanted.iter().filter(|symbol| !followed.symbols.contains_key(symbol)).count()
+        };
+        if followed.borrow().symbols.len() + added > MAX_SYMBOLS {
+            let issue = format!("a connection follows at most {MAX_SYMBOLS} symbols");
+            return self.say(socket, |out| {
+                let code = rpc::Code::InvalidParameters;
+                rpc::refuse(tag.id.as_ref(), code, "symbols", &issue, out);
+            });
+        }
+        self.say_of_symbols(socket, |registry, out| {
+            rpc::subscribed(tag, symbols.as_deref(), levels, registry, out);
+        });
+        if symbols.is_none() {
+            followed.borrow_mut().all = Some(levels);
+        }
+        for symbol in wanted {
+            let before = followed.borrow_mut().symbols.insert(symbol, levels);
+            if let Some(before) = before {
+                self.unfollow_rpc(socket, symbol, before);
+            }
+            self.follow_rpc(socket, symbol, levels);
+        }
+    }
+
+    fn rpc_unsubscribe(
+        &self,
+        socket: &Rc<Socket>,
+        followed: &RefCell<Followed>,
+        symbols: Option<Vec<SymbolId>>,
+        tag: &Tag,
+    ) {
+        let wanted = symbols.clone().unwrap_or_else(|| self.all_symbols());
+        if symbols.is_none() {
+            followed.borrow_mut().all = None;
+        }
+        for symbol in wanted {
+            let levels = followed.borrow_mut().symbols.remove(&symbol);
+            if let Some(levels) = levels {
+                self.unfollow_rpc(socket, symbol, levels);
+            }
+        }
+        self.say_of_symbols(socket, |registry, out| {
+            rpc::unsubscribed(tag, symbols.as_deref(), registry, out);
+        });
+    }
+
+    fn all_symbols(&self) -> Vec<SymbolId> {
+        let shard = self.shard.borrow();
+        let count = shard.engine().registry().symbols().len() as u32;
+        (0..count).map(SymbolId).collect()
+    }
+
+    fn say_of_symbols(&self, socket: &Rc<Socket>, write: impl FnOnce(&Registry, &mut Vec<u8>)) {
+        let shard = self.shard.borrow();
+        self.say(socket, |out| write(shard.engine().registry(), out));
+    }
+
+    /// Has those who follow all symbols follow new ones. Called about once a second.
+    pub(super) fn follow_new_symbols(&self, socket: &Rc<Socket>) {
+        let Speech::Rpc(_, followed) = &socket.speech else { return };
+        let Some(levels) = followed.borrow().all else { return };
+        for symbol in self.all_symbols() {
+            let mut followed = followed.borrow_mut();
+            if followed.symbols.len() == MAX_SYMBOLS || followed.symbols.contains_key(&symbol) {
+                continue;
+            }
+            followed.symbols.insert(symbol, levels);
+            drop(followed);
+            self.follow_rpc(socket, symbol, levels);
+        }
+    }
+}
