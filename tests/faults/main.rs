@@ -106,7 +106,9 @@ fn take_disk_away(
         let log = server.log()[told..].to_owned();
         assert_eq!(status.code(), Some(1), "{what}: {status}\n{log}");
         let cause = cause(&log);
-        let names_it = ["segment-", "offset", "os error"].iter().all(|word| cause.contains(word));
+        // A spare is about to become a segment.
+        let names_file = ["segment-", "spare-"].iter().any(|name| cause.contains(name));
+        let names_it = names_file && cause.contains("offset") && cause.contains("os error");
         assert!(names_it, "{what}: no file, offset and error: {cause}");
         assert!(reaction < REACTION_LIMIT, "{what}: it ended after {} s", reaction.as_secs());
         let unanswered = load.unanswered();

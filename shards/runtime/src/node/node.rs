@@ -32,6 +32,8 @@ use crate::wake::Notify;
 
 /// Parcels that are taken from the peers in one turn.
 const TURN_PARCELS: usize = 256;
+/// Connections that are sent market data in one turn, some microseconds each: orders come first.
+const TURN_LATER_FLUSHES: usize = 64;
 /// Exit code after an error that the node cannot go on with.
 pub(crate) const FATAL_EXIT_CODE: i32 = 1;
 
@@ -75,6 +77,8 @@ pub(crate) struct Node {
     pub(super) outputs: RefCell<Vec<Output>>,
     /// Connections with bytes to send.
     pub(super) dirty: RefCell<Vec<Rc<dyn Flush>>>,
+    /// Connections with market data to send.
+    dirty_later: RefCell<VecDeque<Rc<dyn Flush>>>,
     pub(crate) sessions: RefCell<Slab<Rc<Session>>>,
     pub(crate) sockets: RefCell<Slab<Rc<Socket>>>,
     /// Which run of the server this is: the same on all shards, greater than that of any before.
@@ -118,6 +122,7 @@ impl Node {
             inbox: RefCell::default(),
             outputs: RefCell::default(),
             dirty: RefCell::default(),
+            dirty_later: RefCell::default(),
             sessions: RefCell::default(),
             sockets: RefCell::default(),
             epoch,
@@ -359,6 +364,14 @@ impl Node {
         }
     }
 
+    /// Notes that a connection has market data to send. It waits for those that have been soiled, and
+    /// for its turn among its like; what comes for it meanwhile leaves with it.
+    pub fn soil_later<S: Source>(&self, source: &Rc<S>) {
+        if !source.outlet().dirty_later.replace(true) {
+            self.dirty_later.borrow_mut().push_back(source.clone());
+        }
+    }
+
     fn flush_sessions(&self) {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         for session in dirty.drain(..) {
@@ -366,6 +379,14 @@ impl Node {
         }
         // Flushing soils nobody, so the list is still empty and its memory can be kept.
         *self.dirty.borrow_mut() = dirty;
+        for _ in 0..TURN_LATER_FLUSHES {
+            let next = self.dirty_later.borrow_mut().pop_front();
+            let Some(source) = next else { return };
+            source.flush_later();
+        }
+        if !self.dirty_later.borrow().is_empty() {
+            self.turn.notify();
+        }
     }
 
     /// Whether nothing is under way here any more.

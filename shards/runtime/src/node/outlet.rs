@@ -14,6 +14,8 @@ pub(crate) struct Outlet {
     writer: Writer,
     /// Bytes wait for the next flush.
     pub dirty: Cell<bool>,
+    /// Market data waits for its turn.
+    pub dirty_later: Cell<bool>,
     /// A task waits for the socket to take more.
     writing: Cell<bool>,
     closed: Cell<bool>,
@@ -26,6 +28,7 @@ impl Outlet {
         Outlet {
             writer,
             dirty: Cell::new(false),
+            dirty_later: Cell::new(false),
             writing: Cell::new(false),
             closed: Cell::new(false),
             resume: Notify::new(),
@@ -82,6 +85,8 @@ pub(crate) trait Source: 'static {
 pub(crate) trait Flush {
     /// Sends what is ready, as far as the socket takes it.
     fn flush(self: Rc<Self>);
+    /// The same, when its turn for market data has come.
+    fn flush_later(self: Rc<Self>);
 }
 
 impl<S: Source> Flush for S {
@@ -99,6 +104,11 @@ impl<S: Source> Flush for S {
             }
             Err(_) => outlet.close(),
         }
+    }
+
+    fn flush_later(self: Rc<Self>) {
+        self.outlet().dirty_later.set(false);
+        self.flush();
     }
 }
 

@@ -164,14 +164,28 @@ impl Node {
 }
 
 impl Node {
-    /// Counts what was sent unasked, and has it leave.
-    pub(super) fn pushed(&self, socket: &Rc<Socket>, sent: Result<(), SendError>) {
+    /// Counts what was sent unasked of a user, and has it leave.
+    fn pushed(&self, socket: &Rc<Socket>, sent: Result<(), SendError>) {
+        if self.count_push(sent) {
+            self.soil(socket);
+        }
+    }
+
+    /// Counts market data, and has it leave when there is time.
+    pub(super) fn published(&self, socket: &Rc<Socket>, sent: Result<(), SendError>) {
+        if self.count_push(sent) {
+            self.soil_later(socket);
+        }
+    }
+
+    /// Whether there is something to send, be it why the connection ends.
+    fn count_push(&self, sent: Result<(), SendError>) -> bool {
         match sent {
             Ok(()) => self.metrics.push_sent(),
             Err(SendError::SlowConsumer) => self.metrics.slow_consumer(),
-            Err(SendError::Closed) => return,
+            Err(SendError::Closed) => return false,
         }
-        self.soil(socket);
+        true
     }
 }
 

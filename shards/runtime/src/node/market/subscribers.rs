@@ -67,7 +67,7 @@ impl Subscribers {
     pub fn change(&mut self, node: &Node, frame: &Bytes) {
         for subscriber in self.list.iter_mut().filter(|subscriber| !subscriber.is_behind) {
             if subscriber.socket.keeps_up() {
-                node.pushed(&subscriber.socket, subscriber.socket.send_frame(frame.clone()));
+                node.published(&subscriber.socket, subscriber.socket.send_frame(frame.clone()));
             } else {
                 subscriber.is_behind = true;
                 self.behind += 1;
@@ -85,7 +85,7 @@ impl Subscribers {
             if subscriber.socket.keeps_up() {
                 subscriber.is_behind = false;
                 self.behind -= 1;
-                node.pushed(&subscriber.socket, subscriber.socket.send_frame(frame.clone()));
+                node.published(&subscriber.socket, subscriber.socket.send_frame(frame.clone()));
             }
         }
     }
