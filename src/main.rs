@@ -28,6 +28,7 @@ use clap::Parser;
 use crate::cli::{Cli, JournalCommand, ReplayArguments, SnapshotCommand, Subcommands};
 use crate::load::arguments::LoadCommand;
 use crate::load::settings::Settings;
+use crate::load::ws::settings::WsSettings;
 
 /// Wrong arguments or configuration, as clap has it.
 const USAGE_ERROR: u8 = 2;
@@ -72,6 +73,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Subcommands::Load { command: LoadCommand::Http(arguments) } => {
             let settings = Settings::http(arguments).map_err(Failure::Usage)?;
             load::http(settings).map_err(Failure::Failed)
+        }
+        Subcommands::Load { command: LoadCommand::Ws(arguments) } => {
+            let settings = WsSettings::new(arguments).map_err(Failure::Usage)?;
+            load::ws::ws(settings).map_err(Failure::Failed)
         }
         Subcommands::Journal { command: JournalCommand::Dump(arguments) } => {
             journal_tool::dump(&arguments).map_err(Failure::Failed)

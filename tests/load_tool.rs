@@ -144,3 +144,122 @@ fn users_who_are_there_can_trade_without_the_admin_token() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("the admin token is refused"));
 }
+
+/// `ringbook load ws` to its good end: the JSON and the table.
+#[track_caller]
+fn ws_results(url: &str, directory: &Path, more: &[&str]) -> (Value, String) {
+    let file = directory.join("ws.json");
+    let file_text = file.to_str().expect("a path in UTF-8");
+    let fixed = ["load", "ws", "--url", url, "--json", file_text];
+    let output = run(&[&fixed[..], more].concat());
+    let (table, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}: {said}\n{table}", output.status);
+    let json = std::fs::read_to_string(&file).expect("the results");
+    (serde_json::from_str(&json).expect("JSON"), table)
+}
+
+/// Nothing is missing, double or out of order, for anybody.
+#[track_caller]
+fn expect_integrity(json: &Value) {
+    let integrity = &json["integrity"];
+    for side in ["public", "private"] {
+        for count in ["gaps", "missed", "duplicates", "disorder"] {
+            assert_eq!(number(&integrity[side][count]), 0, "{side} {count}: {integrity}");
+        }
+    }
+    for count in ["untold_orders", "unreadable", "unmatched_trades", "dropped_trades"] {
+        assert_eq!(number(&integrity[count]), 0, "{count}: {integrity}");
+    }
+    assert_eq!(integrity["is_settled"], true, "{integrity}");
+    assert_eq!(number(&json["lost_connections"]), 0, "{json}");
+}
+
+fn accepted(json: &Value) -> u64 {
+    let statuses = json["kinds"]["place"]["statuses"].as_object().expect("statuses").iter();
+    statuses.filter(|(status, _)| status.starts_with('2')).map(|(_, count)| number(count)).sum()
+}
+
+#[test]
+fn websockets_trade_and_are_told_everything_once_and_in_order() {
+    const RATE: u64 = 500;
+    let (exchange, directory) = (Exchange::open(2, 0), directory());
+    exchange.admin().post("/api/v1/admin/assets", r#"{"asset":"ETH","decimals":8}"#).data();
+    exchange.add_symbol(r#""symbol":"ETH_USDT","base":"ETH","quote":"USDT""#);
+    let pid = exchange.server.process_id().to_string();
+    let connections = ["--connections", "50", "--traders", "10", "--threads", "2", "--pid", &pid];
+    let times = ["--rate", "500", "--duration-s", "2", "--warmup-s", "1", "--window-ms", "500"];
+    let channels = ["--channels", "trades,depth,bbo,ticker,kline_1m"];
+    let more = [&connections[..], &times, &channels].concat();
+    let (json, table) = ws_results(&exchange.server.url(), directory.path(), &more);
+    expect_integrity(&json);
+    let of = |name: &str| number(&json["orders"][name]);
+    assert_eq!((of("due"), of("warmup")), (RATE * DURATION_S, RATE), "{json}");
+    assert_eq!(of("due"), of("answered") + of("unanswered") + of("lost") + of("unsent"));
+    assert_eq!(number(&json["order_to_answer_ns"]["count"]), of("due") - of("lost"));
+    // Every accepted order was told to its owner, once.
+    assert!(accepted(&json) > RATE, "{json}");
+    assert_eq!(number(&json["order_to_push_ns"]["count"]), accepted(&json), "{json}");
+    for latency in ["order_to_answer_ns", "order_to_push_ns", "order_to_public_trade_ns"] {
+        for quantile in ["p50", "p90", "p99", "p99_9", "max"] {
+            assert!(number(&json[latency][quantile]) > 0, "{latency} {quantile}: {json}");
+        }
+    }
+    // Each trade that somebody follows comes on 40 connections.
+    let traded = number(&json["order_to_public_trade_ns"]["count"]);
+    assert!(traded > 0 && traded.is_multiple_of(40), "{traded}");
+    let messages = &json["messages"];
+    let streams = messages["streams"].as_object().expect("streams");
+    for count in [("count", "messages"), ("bytes", "bytes")] {
+        let sum: u64 = streams.values().map(|stream| number(&stream[count.1])).sum();
+        assert_eq!(number(&messages[count.0]), sum, "{messages}");
+        let windows = json["windows"].as_array().expect("windows").iter();
+        let sum: u64 = windows.map(|window| number(&window[count.1])).sum();
+        assert_eq!(number(&messages[count.0]), sum, "{messages}");
+    }
+    let kinds = ["trades:BTC_USDT", "depth:ETH_USDT", "bbo:BTC_USDT", "order.update", "answers"];
+    for stream in kinds {
+        assert!(number(&streams[stream]["messages"]) > 0, "{stream}: {messages}");
+    }
+    assert_eq!(json["opening"]["connections"], 50);
+    assert!(number(&json["server"]["resident_open_bytes"]) > 0, "{json}");
+    assert!(json["server"]["cpu_s_per_million_messages"].is_f64(), "{json}");
+    for part in ["messages/s", "push", "public trade", "complete and in order", "CPU"] {
+        assert!(table.contains(part), "{part}\n{table}");
+    }
+    proof_of(&mut exchange.admin());
+}
+
+#[test]
+fn orders_over_http_are_told_to_the_websockets_of_their_owners() {
+    let (exchange, directory) = (Exchange::open(2, 0), directory());
+    let more = ["--connections", "12", "--traders", "4", "--drive", "http", "--rate", "200"];
+    let times = ["--duration-s", "1", "--warmup-s", "0", "--channels", "depth_realtime,trades"];
+    let (json, table) =
+        ws_results(&exchange.server.url(), directory.path(), &[&more[..], &times].concat());
+    expect_integrity(&json);
+    assert!(accepted(&json) > 100, "{json}");
+    assert_eq!(number(&json["order_to_push_ns"]["count"]), accepted(&json), "{json}");
+    assert!(number(&json["order_to_public_trade_ns"]["count"]) > 0, "{json}");
+    assert!(table.contains("over HTTP"), "{table}");
+}
+
+#[test]
+fn connections_that_only_listen_need_neither_users_nor_orders() {
+    let (exchange, directory) = (Exchange::open(1, 0), directory());
+    let more = ["--connections", "20", "--channels", "depth,depth_realtime", "--channels-each"];
+    let times = ["1", "--duration-s", "1", "--warmup-s", "0", "--admin-token", "wrong"];
+    let url = exchange.server.url();
+    let (json, _) = ws_results(&url, directory.path(), &[&more[..], &times].concat());
+    expect_integrity(&json);
+    assert_eq!(number(&json["orders"]["due"]), 0);
+    // It finds the server by its port.
+    assert_eq!(number(&json["server"]["pid"]), u64::from(exchange.server.process_id()));
+    let refused = |more: &[&str]| run(&[&["load", "ws", "--url", &url][..], more].concat());
+    expect_failure(&refused(&["--channels", "depths"]), 2, &["channels", "depths"]);
+    expect_failure(&refused(&["--channels", "depth:X_Y"]), 1, &["channels: depth:X_Y"]);
+    let both = refused(&["--channels", "depth,depth_realtime"]);
+    expect_failure(&both, 1, &["channels: depth", "cannot be told apart", "--channels-each"]);
+    expect_failure(&refused(&["--pid", "4294967295"]), 1, &["pid: there is no process"]);
+    let nobody = run(&["load", "ws", "--url", "http://127.0.0.1:1"]);
+    expect_failure(&nobody, 1, &["no server answers"]);
+}

@@ -159,15 +159,21 @@ impl Report {
 
     /// Whether the generator itself was too slow for what it was to send.
     pub fn is_generator_late(&self) -> bool {
-        self.generator.lag_ns.p99 > LATE_NS && self.generator.lag_ns.p99 > self.latency_ns.p99 / 4
+        is_late(&self.generator.lag_ns, &self.latency_ns)
     }
+}
+
+/// Whether a generator with this lag was too slow for latencies like these.
+pub fn is_late(lag: &Quantiles, latency: &Quantiles) -> bool {
+    lag.p99 > LATE_NS && lag.p99 > latency.p99 / 4
 }
 
 /// A generator that is later than this for one request in a hundred has too little of the CPU.
 const LATE_NS: u64 = NS_PER_S / 1_000;
 
 impl Requests {
-    fn of(recorder: &Recorder) -> Requests {
+    /// Those that were measured.
+    pub fn of(recorder: &Recorder) -> Requests {
         let sum = |number: fn(&KindRecord) -> u64| recorder.kinds.iter().map(number).sum::<u64>();
         let unsent = recorder.unsent.count();
         Requests {
@@ -182,7 +188,8 @@ impl Requests {
 }
 
 impl KindReport {
-    fn of(record: &KindRecord) -> KindReport {
+    /// What was measured of it.
+    pub fn of(record: &KindRecord) -> KindReport {
         KindReport {
             answered: record.answered(),
             unanswered: record.unanswered,
@@ -194,7 +201,8 @@ impl KindReport {
     }
 }
 
-fn errors(recorder: &Recorder) -> Vec<ErrorReport> {
+/// Errors that were answered.
+pub fn errors(recorder: &Recorder) -> Vec<ErrorReport> {
     let error = |(error, count): (&super::recorder::ErrorAnswer, &super::recorder::ErrorCount)| {
         let example = count.example.clone();
         ErrorReport { status: error.status, code: error.code, count: count.count, example }

@@ -40,6 +40,12 @@ pub struct Period {
 }
 
 impl Period {
+    /// One that begins then, with so many seconds before and of the measurement.
+    pub fn after(begin_ns: u64, warmup_s: u64, duration_s: u64) -> Period {
+        let measured_ns = begin_ns + warmup_s * NS_PER_S as u64;
+        Period { begin_ns, measured_ns, end_ns: measured_ns + duration_s * NS_PER_S as u64 }
+    }
+
     /// Whether a request with this start is measured.
     pub fn is_measured(&self, intended_ns: u64) -> bool {
         (self.measured_ns..self.end_ns).contains(&intended_ns)

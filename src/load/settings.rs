@@ -19,7 +19,7 @@ const MAX_WINDOWS: u64 = 10_000;
 const MAX_THREADS: usize = 256;
 const MAX_CONNECTIONS: usize = 60_000;
 /// Most requests per second, and longest times: products of them stay far from any limit.
-const MAX_RATE: u64 = 10_000_000;
+pub const MAX_RATE: u64 = 10_000_000;
 const MAX_DURATION_S: u64 = 86_400;
 const MS_PER_S: u64 = 1_000;
 
@@ -51,6 +51,15 @@ pub struct Settings {
     pub json: Option<PathBuf>,
 }
 
+/// What is sent, and by whom.
+pub struct Traffic {
+    pub rate: u64,
+    pub connections: usize,
+    pub users: UserRange,
+    pub mix: Mix,
+    pub pipeline: Option<u16>,
+}
+
 fn as_text<S: serde::Serializer>(mix: &Mix, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(mix)
 }
@@ -58,20 +67,26 @@ fn as_text<S: serde::Serializer>(mix: &Mix, serializer: S) -> Result<S::Ok, S::E
 impl Settings {
     /// Those of `load http`; an error names the argument.
     pub fn http(arguments: LoadHttpArguments) -> Result<Settings> {
-        let LoadHttpArguments { load, mix, pipeline } = arguments;
-        check(&load)?;
-        let default = if load.rate == 0 { CLOSED_PIPELINE } else { OPEN_PIPELINE };
+        let LoadHttpArguments { load, rate, connections, users, mix, pipeline } = arguments;
+        Settings::new(load, Traffic { rate, connections, users, mix, pipeline })
+    }
+
+    /// Those of any load.
+    pub fn new(load: LoadArguments, traffic: Traffic) -> Result<Settings> {
+        let Traffic { rate, connections, users, mix, pipeline } = traffic;
+        check(&load, rate, connections)?;
+        let default = if rate == 0 { CLOSED_PIPELINE } else { OPEN_PIPELINE };
         Ok(Settings {
             endpoint: Endpoint::parse(&load.url)?,
             url: load.url,
-            rate: load.rate,
+            rate,
             duration_s: load.duration_s,
             warmup_s: load.warmup_s,
-            connections: load.connections,
+            connections,
             threads: load.threads,
             pipeline: pipeline.unwrap_or(default),
             symbols: load.symbols,
-            users: load.users,
+            users,
             mix,
             setup: load.setup,
             admin_token: load.admin_token,
@@ -82,22 +97,23 @@ impl Settings {
     }
 }
 
-fn check(load: &LoadArguments) -> Result<()> {
-    let within = |name: &str, value: u64, least: u64, most: u64| {
-        ensure!((least..=most).contains(&value), "{name}: must be {least} to {most}");
-        Ok(())
-    };
-    within("rate", load.rate, 0, MAX_RATE)?;
+/// Refuses a number that is out of its range, by the name of its argument.
+pub fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    ensure!((least..=most).contains(&value), "{name}: must be {least} to {most}");
+    Ok(())
+}
+
+fn check(load: &LoadArguments, rate: u64, connections: usize) -> Result<()> {
+    within("rate", rate, 0, MAX_RATE)?;
     within("duration-s", load.duration_s, 1, MAX_DURATION_S)?;
     within("warmup-s", load.warmup_s, 0, MAX_DURATION_S)?;
-    within("connections", load.connections as u64, 1, MAX_CONNECTIONS as u64)?;
+    within("connections", connections as u64, 1, MAX_CONNECTIONS as u64)?;
     within("threads", load.threads as u64, 1, MAX_THREADS as u64)?;
     within("window-ms", load.window_ms, 1, MAX_DURATION_S * MS_PER_S)?;
     ensure!(
-        load.threads <= load.connections,
-        "threads: {} of them cannot share {} connections",
-        load.threads,
-        load.connections
+        load.threads <= connections,
+        "threads: {} of them cannot share {connections} connections",
+        load.threads
     );
     let windows = (load.duration_s * MS_PER_S).div_ceil(load.window_ms);
     ensure!(

@@ -55,15 +55,15 @@ struct ShardsData {
 #[derive(Deserialize)]
 struct AnyData {}
 
-/// Looks at the server and prepares the users.
-pub fn prepare(settings: &Settings) -> Result<Ground> {
+/// Looks at the server and, where somebody is to trade, prepares the users.
+pub fn prepare(settings: &Settings, has_users: bool) -> Result<Ground> {
     let connection = Connection::open(&settings.endpoint);
     let connection =
         connection.with_context(|| format!("no server answers at {}", settings.url))?;
     let mut server = Server { connection, settings };
     let shards: ShardsData = server.get("/api/v1/shards", "")?;
     let markets = server.markets()?;
-    if server.may_set_up()? {
+    if has_users && server.may_set_up()? {
         server.set_up(&markets)?;
     }
     Ok(Ground { shards: shards.shards, markets })

@@ -8,7 +8,7 @@ use super::report::{Report, Window};
 use crate::format::{duration, thousands};
 
 /// Widths of the columns: names, and numbers or times.
-const NAME_WIDTH: usize = 12;
+pub const NAME_WIDTH: usize = 12;
 const CELL_WIDTH: usize = 11;
 
 /// Everything, line by line.
@@ -82,7 +82,8 @@ fn latencies(report: &Report, text: &mut String) {
     }
 }
 
-fn quantiles(name: &str, all: &Quantiles, text: &mut String) {
+/// One row of a table of latencies.
+pub fn quantiles(name: &str, all: &Quantiles, text: &mut String) {
     let times = [all.p50, all.p90, all.p99, all.p99_9, all.max];
     let cells: Vec<String> = std::iter::once(thousands(all.count)).chain(times.map(time)).collect();
     row("", name, &cells, text);
@@ -137,6 +138,12 @@ fn notes(report: &Report, text: &mut String) {
     );
 }
 
+/// One row of a table, of cells that are text already.
+pub fn cells(before: &str, name: &str, cells: &[&str], text: &mut String) {
+    let cells: Vec<String> = cells.iter().map(|&cell| cell.to_owned()).collect();
+    row(before, name, &cells, text);
+}
+
 fn row(before: &str, name: &str, cells: &[String], text: &mut String) {
     let _ = write!(text, "{before}{name:NAME_WIDTH$}");
     for cell in cells {
@@ -149,7 +156,8 @@ fn time(ns: u64) -> String {
     duration(Duration::from_nanos(ns))
 }
 
-fn plural(count: u64, noun: &str) -> String {
+/// So many of them.
+pub fn plural(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 

@@ -13,7 +13,7 @@
 //! | row | what is found | what it means | what is done |
 //! | --- | --- | --- | --- |
 //! | S1 | numbers with a gap; or the oldest left is not the first and the snapshot does not cover what is gone | a segment is missing | refuse |
-//! | S2 | a file `segment-….preparing` | a segment that was never finished | remove it |
+//! | S2 | a file `segment-….preparing` or `spare-….preparing` | never finished, or half removed | remove it |
 //! | S3 | the first block is no segment header, its checksum is wrong, or it names another segment | damage, or a renamed file | refuse |
 //! | S4 | a higher format version | written by a newer ringbook | refuse |
 //! | S5 | another shard, or another shard count | somebody else's file, or `--shards` changed without redistribution | refuse |

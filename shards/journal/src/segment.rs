@@ -52,9 +52,10 @@ pub(crate) fn spare_number(name: &str) -> Option<u64> {
     number_in(name, SPARE_PREFIX, SUFFIX)
 }
 
-/// Whether a name is that of a segment that was never finished.
+/// Whether a name is that of a segment that was never finished, or of a segment or a spare that was
+/// being removed.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    number_in(name, PREFIX, UNFINISHED_SUFFIX).is_some()
+    [PREFIX, SPARE_PREFIX].iter().any(|prefix| number_in(name, prefix, UNFINISHED_SUFFIX).is_some())
 }
 
 fn number_in(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
@@ -251,6 +252,8 @@ mod tests {
             assert_eq!(segment_number(name), None, "{name}");
         }
         assert!(is_unfinished(&unfinished_name(7)));
+        assert!(is_unfinished("spare-0000000007.preparing"));
+        assert!(!is_unfinished(&segment_name(7)) && !is_unfinished(&spare_name(7)));
         assert_eq!(spare_number(&spare_name(7)), Some(7));
         assert_eq!((segment_number(&spare_name(7)), spare_number(&segment_name(7))), (None, None));
     }

@@ -286,3 +286,31 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn going_gently_reads_what_was_written_and_removes_all_of_it() {
+        let name = format!("ringbook-gentle-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let disk = StdDisk::new(directory.as_path()).gentle(0);
+        let length = (2 * SHRINK_BYTES) as usize + BLOCK_BYTES;
+        let content: Vec<u8> = (0..length).map(|at| (at / BLOCK_BYTES) as u8 ^ at as u8).collect();
+        block_on(async {
+            let file = disk.create("spare-0000000007.ringbook", 0).await.unwrap();
+            let mut buffer = disk.buffer(length);
+            buffer.bytes_mut().copy_from_slice(&content);
+            let (_, written) = file.write_at(buffer, length, 0).await;
+            assert_eq!(written.unwrap(), length);
+            assert!(file.read_at(0, length + BLOCK_BYTES).await.unwrap() == content);
+            disk.remove("spare-0000000007.ringbook").await.unwrap();
+            assert_eq!(disk.list().await.unwrap(), Vec::<String>::new());
+            let error = disk.remove("spare-0000000007.ringbook").await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        });
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

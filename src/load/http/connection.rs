@@ -4,13 +4,10 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
-
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
 
 use super::answer::{self, Answer};
 use crate::load::actions::Action;
+use crate::load::dial;
 use crate::load::schedule::Clock;
 
 /// What a request has not been sent has as the time of its sending.
@@ -64,18 +61,7 @@ impl Connection {
 
     /// Begins to connect; a [`Connection::finish_connecting`] must follow.
     pub fn begin(&mut self, address: SocketAddr) -> io::Result<&TcpStream> {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::Inet,
-            SocketAddr::V6(_) => AddressFamily::Inet6,
-        };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let descriptor = socket(family, SockType::Stream, flags, None)?;
-        match connect(descriptor.as_raw_fd(), &SockaddrStorage::from(address)) {
-            Ok(()) | Err(Errno::EINPROGRESS) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let stream = TcpStream::from(descriptor);
-        stream.set_nodelay(true)?;
+        let stream = dial::begin(address, None)?;
         self.link = Link::Connecting(stream);
         match &self.link {
             Link::Connecting(stream) => Ok(stream),
@@ -86,13 +72,9 @@ impl Connection {
     /// Looks whether it is connected by now; says whether that is new.
     pub fn finish_connecting(&mut self) -> io::Result<bool> {
         let Link::Connecting(stream) = &self.link else { return Ok(false) };
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
+        if !dial::is_connected(stream)? {
+            return Ok(false);
         }
-        match stream.peer_addr() {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            reached => reached?,
-        };
         let down = Link::Down { again_ns: 0 };
         if let Link::Connecting(stream) = std::mem::replace(&mut self.link, down) {
             self.link = Link::Open(stream);

@@ -10,19 +10,19 @@ mod worker_tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::request::Requests;
 use self::worker::{Plan, Run, Worker};
 use super::actions::Actions;
+use super::order_times::Times;
 use super::recorder::Recorder;
 use super::schedule::{Clock, Period, Schedule};
 use super::settings::Settings;
 use super::setup::Ground;
-use super::{Measured, NS_PER_MS, NS_PER_S};
+use super::{Measured, NS_PER_MS, NS_PER_S, dial, process, share};
 use crate::format::thousands;
 use crate::terminal;
 
@@ -35,31 +35,49 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Runs the load and returns what was measured.
 pub fn run(settings: &Settings, ground: &Ground) -> Result<Measured> {
-    allow_descriptors();
+    process::allow_descriptors();
     let clock = Clock::start();
     let progress = Arc::new(AtomicU64::new(0));
-    let run_ms = now_ms()?;
-    let workers = connect(settings, ground, clock, run_ms, &progress)?;
-    let begin_ns = clock.now_ns() + LEAD_NS;
-    let measured_ns = begin_ns + settings.warmup_s * NS_PER_S;
-    let end_ns = measured_ns + settings.duration_s * NS_PER_S;
-    let period = Period { begin_ns, measured_ns, end_ns };
-    let began_ms = now_ms()? + (measured_ns - clock.now_ns()) / NS_PER_MS;
-    let threads = workers.len() as u64;
-    let mut handles = Vec::new();
-    for (thread, worker) in workers.into_iter().enumerate() {
-        let run = Run {
-            period,
-            drain_ns: DRAIN_NS,
-            schedule: Schedule::new(settings.rate, period, thread as u64, threads),
-            recorder: Recorder::new(period, settings.window_ms * NS_PER_MS),
-        };
-        let name = format!("load {thread}");
-        let body = move || worker.run(run);
-        let handle = std::thread::Builder::new().name(name).spawn(body);
-        handles.push(handle.context("cannot start a thread")?);
-    }
+    let run_ms = process::now_ms()?;
+    let connected = connect(settings, ground, clock, run_ms, &progress, None)?;
+    let period = Period::after(clock.now_ns() + LEAD_NS, settings.warmup_s, settings.duration_s);
+    let began_ms = process::now_ms()? + (period.measured_ns - clock.now_ns()) / NS_PER_MS;
+    let handles = connected.start(settings, period)?;
     watch(settings, &handles, &progress);
+    Ok(Measured { recorder: join(handles)?, began_ms })
+}
+
+/// The threads of a run, with all their connections.
+pub struct Connected {
+    workers: Vec<Worker>,
+}
+
+/// A thread under way.
+pub type Handle = JoinHandle<Result<Recorder>>;
+
+impl Connected {
+    /// Begins; [`join`] waits for the end.
+    pub fn start(self, settings: &Settings, period: Period) -> Result<Vec<Handle>> {
+        let threads = self.workers.len() as u64;
+        let mut handles = Vec::new();
+        for (thread, worker) in self.workers.into_iter().enumerate() {
+            let run = Run {
+                period,
+                drain_ns: DRAIN_NS,
+                schedule: Schedule::new(settings.rate, period, thread as u64, threads),
+                recorder: Recorder::new(period, settings.window_ms * NS_PER_MS),
+            };
+            let name = format!("load {thread}");
+            let body = move || worker.run(run);
+            let handle = std::thread::Builder::new().name(name).spawn(body);
+            handles.push(handle.context("cannot start a thread")?);
+        }
+        Ok(handles)
+    }
+}
+
+/// What all threads have measured.
+pub fn join(handles: Vec<Handle>) -> Result<Recorder> {
     let mut sum: Option<Recorder> = None;
     for handle in handles {
         let recorder = handle.join().map_err(|_| anyhow!("a thread of the load panicked"))??;
@@ -68,38 +86,37 @@ pub fn run(settings: &Settings, ground: &Ground) -> Result<Measured> {
             none => *none = Some(recorder),
         }
     }
-    Ok(Measured { recorder: sum.context("no threads")?, began_ms })
+    sum.context("no threads")
 }
 
-fn connect(
+/// Connects. The intended starts of orders are noted in `order_times`.
+pub fn connect(
     settings: &Settings,
     ground: &Ground,
     clock: Clock,
     run_ms: u64,
     progress: &Arc<AtomicU64>,
-) -> Result<Vec<Worker>> {
+    order_times: Option<&Arc<Times>>,
+) -> Result<Connected> {
     let host = &settings.endpoint.authority;
-    let address = worker::resolve(host)?;
+    let address = dial::resolve(host)?;
     let requests = Arc::new(Requests::new(host, &ground.markets, run_ms));
     let prices: Vec<usize> = ground.markets.iter().map(|market| market.prices.len()).collect();
-    let share = |thread: usize| {
-        let (each, more) =
-            (settings.connections / settings.threads, settings.connections % settings.threads);
-        each + usize::from(thread < more)
-    };
     let connect = |thread: usize| {
         let of = (thread as u64, settings.threads as u64);
         Worker::connect(Plan {
             clock,
             address,
-            connections: share(thread),
+            connections: share(settings.connections, settings.threads, thread),
             pipeline: usize::from(settings.pipeline),
             requests: requests.clone(),
             actions: Actions::new(settings.mix, settings.users, &prices, settings.seed, of),
             progress: progress.clone(),
+            order_times: order_times.cloned(),
         })
     };
-    (0..settings.threads).map(connect).collect()
+    let workers = (0..settings.threads).map(connect).collect::<Result<Vec<Worker>>>()?;
+    Ok(Connected { workers })
 }
 
 /// Draws the progress until all threads are through.
@@ -124,17 +141,4 @@ fn watch(settings: &Settings, handles: &[JoinHandle<Result<Recorder>>], answers:
         bar.set_message(format!("{phase}, {} answers/s", thousands(rate as u64)));
     }
     bar.finish_and_clear();
-}
-
-/// As many connections as the system lets us have; where it is fewer than asked for, opening them
-/// says so.
-fn allow_descriptors() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}
-
-fn now_ms() -> Result<u64> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
-    Ok(now.as_millis() as u64)
 }

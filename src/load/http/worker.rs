@@ -11,11 +11,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::connection::Connection;
 use super::request::Requests;
 use crate::load::actions::{Action, Actions};
+use crate::load::order_times::Times as NotedTimes;
 use crate::load::poller::{Poller, Readiness};
 use crate::load::recorder::{FIRST_ERROR_STATUS, Recorder, Times};
 use crate::load::schedule::{Clock, Period, Schedule};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub actions: Actions,
     /// Answers so far, of all threads, for whoever looks on.
     pub progress: Arc<AtomicU64>,
+    /// Where the intended starts of orders are noted, by their numbers, if somebody wants to know.
+    pub order_times: Option<Arc<NotedTimes>>,
 }
 
 /// When it runs, and what it notes.
@@ -152,6 +155,9 @@ impl Worker {
             }
             let action = self.plan.actions.next();
             run.recorder.started(action.kind(), intended_ns);
+            if let (Some(times), Action::Place(place)) = (&self.plan.order_times, &action) {
+                times.note(place.order.number, intended_ns);
+            }
             let (requests, connection) = (&self.plan.requests, &mut self.connections[at]);
             connection.push(action, intended_ns, |out| requests.render(&action, out));
             self.under_way += 1;
@@ -309,15 +315,5 @@ fn describe(error: &io::Error, was_open: bool) -> String {
         io::ErrorKind::InvalidData => error.to_string(),
         _ if was_open => format!("connection broke: {error}"),
         _ => format!("cannot connect: {error}"),
-    }
-}
-
-/// The first address of a server.
-pub fn resolve(authority: &str) -> Result<SocketAddr> {
-    let mut addresses = std::net::ToSocketAddrs::to_socket_addrs(authority)
-        .with_context(|| format!("url: cannot resolve {authority}"))?;
-    match addresses.next() {
-        Some(address) => Ok(address),
-        None => bail!("url: {authority} has no address"),
     }
 }

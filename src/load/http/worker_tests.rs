@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::request::Requests;
-use super::worker::{Plan, Run, Worker, resolve};
+use super::worker::{Plan, Run, Worker};
 use crate::load::actions::Actions;
+use crate::load::dial::resolve;
 use crate::load::latencies::Quantiles;
 use crate::load::market::Market;
 use crate::load::mix::Kind;
@@ -130,6 +131,7 @@ fn run(load: Load, server: &Server) -> Recorder {
         requests: Arc::new(Requests::new(&server.authority, &[market], 1)),
         actions: Actions::new(mix, users, &[1], 1, (0, 1)),
         progress: Arc::new(AtomicU64::new(0)),
+        order_times: None,
     });
     let begin_ns = clock.now_ns();
     let end_ns = begin_ns + load.duration_ms * NS_PER_MS;
@@ -255,6 +257,7 @@ fn a_server_that_is_not_there_is_an_error_with_its_address() {
         requests,
         actions: Actions::new(mix, users, &[1], 1, (0, 1)),
         progress: Arc::new(AtomicU64::new(0)),
+        order_times: None,
     });
     let error = format!("{:#}", connected.err().unwrap());
     assert!(error.contains(&authority) && error.contains("refused"), "{error}");
