@@ -1,5 +1,5 @@
-//! What the tests share: the real binary as a server, a small HTTP client, an exchange to trade on,
-//! recorded flows, and a seeded random number generator.
+//! What the tests share: the real binary as a server, small HTTP and WebSocket clients, an exchange to
+//! trade on, recorded flows, and a seeded random number generator.
 
 // Every test file is a program of its own and uses a part of this.
 #![allow(dead_code)]
@@ -10,6 +10,7 @@ pub mod random;
 pub mod raw;
 pub mod server;
 pub mod sets;
+pub mod websocket;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

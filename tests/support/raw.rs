@@ -42,6 +42,27 @@ impl Raw {
         self.read(true).unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
+    /// The next answer, or why there is none.
+    pub fn try_answer(&mut self) -> io::Result<Answer> {
+        self.read(false)
+    }
+
+    /// Ends the connection, also for its other sender.
+    pub fn shut(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Bytes that are no HTTP any more: at least one, or none at the end.
+    pub fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.pending);
+        if bytes.is_empty() {
+            bytes.resize(4096, 0);
+            let count = self.stream.read(&mut bytes).unwrap_or(0);
+            bytes.truncate(count);
+        }
+        bytes
+    }
+
     fn read(&mut self, to_head: bool) -> io::Result<Answer> {
         read_answer(&mut self.stream, &mut self.pending, to_head)
     }

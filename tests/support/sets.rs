@@ -50,6 +50,16 @@ impl FlowSet {
         flow.iter().filter(|&&byte| byte == b'\n').count() as u64 - 1
     }
 
+    /// The rows of one of its files, packed or not, without the heading.
+    pub fn rows(&self, file: &str) -> Vec<String> {
+        let plain = self.directory.join(file);
+        let bytes = match plain.is_file() {
+            true => std::fs::read(&plain).expect("a file of the set"),
+            false => read_packed(&self.directory.join(format!("{file}.gz"))),
+        };
+        text(&bytes).lines().skip(1).map(str::to_owned).collect()
+    }
+
     /// Panics unless a replay without fees has written the expected files.
     #[track_caller]
     pub fn expect_results(&self, out: &Path, how: &str) {

@@ -74,6 +74,10 @@ impl Engine {
             Incoming { order: submit.order, home, side: submit.side, symbol: submit.symbol };
         self.spread(incoming, &events, out);
         let rests = matches!(outcome, Outcome::Rested { .. });
+        // What meets nobody and does not rest leaves the book as it is, and nobody is told of it.
+        if rests || !events.is_empty() {
+            self.market_mut(submit.symbol).expect("is trading").last_update += 1;
+        }
         let own_prices = [rests.then_some(submit.price), None];
         self.tell_levels(submit.symbol, submit.side, own_prices, &events, out);
         self.book_events = events;
@@ -85,7 +89,6 @@ impl Engine {
     #[inline]
     fn spread(&mut self, incoming: Incoming, events: &[book::Event], out: &mut Effects) {
         self.probed.clear();
-        self.market_mut(incoming.symbol).expect("is trading").last_update += 1;
         let mut last_price = None;
         for event in events {
             match *event {
@@ -284,6 +287,7 @@ impl Engine {
         let moved = market.book.move_price(order, price, &mut events).expect("rests");
         let incoming = Incoming { order, home, side: resting.side, symbol };
         self.spread(incoming, &events, out);
+        self.market_mut(symbol).expect("is trading").last_update += 1;
         let rests = matches!(moved, Moved::Placed(Outcome::Rested { .. }));
         let own_prices = [Some(resting.price), rests.then_some(price)];
         self.tell_levels(symbol, resting.side, own_prices, &events, out);

@@ -58,7 +58,7 @@ struct Entry {
     address: IpAddr,
     opened_ms: u64,
     kind: AtomicU8,
-    /// 0: nobody is known.
+    /// Its number plus one; 0: nobody is known.
     user: AtomicU64,
     /// Where its shard keeps it.
     place: AtomicUsize,
@@ -168,7 +168,7 @@ impl Registry {
             id: id as u64,
             shard: entry.shard,
             kind: SessionKind::ALL[usize::from(entry.kind.load(Ordering::Relaxed))],
-            user: (user != 0).then_some(UserId(user)),
+            user: user.checked_sub(1).map(UserId),
             address: entry.address,
             opened_ms: entry.opened_ms,
         })
@@ -207,7 +207,8 @@ impl Ticket {
     /// Who it is.
     pub fn set_user(&self, user: UserId) {
         if let Some(entry) = self.registry.entries.get(self.id) {
-            entry.user.store(user.0, Ordering::Relaxed);
+            // Ids are far below the end of the type.
+            entry.user.store(user.0.saturating_add(1), Ordering::Relaxed);
         }
     }
 }

@@ -34,9 +34,12 @@ const NUMBERS: &[Number] = &[
         "Connections closed because their client did not read its own events.",
         |shard| shard.counters.slow_consumers,
     ),
-    ("ringbook_connections_open", "gauge", "Client connections open now.", |shard| {
-        shard.counters.connections_open
-    }),
+    (
+        "ringbook_connections_open",
+        "gauge",
+        "HTTP connections open now, without those of ringbook_sockets_open.",
+        |shard| shard.counters.connections_open,
+    ),
     ("ringbook_connections_accepted_total", "counter", "Client connections taken.", |shard| {
         shard.counters.connections_accepted
     }),

@@ -30,9 +30,14 @@ pub(crate) struct Missed {
 }
 
 impl EventLog {
-    /// An empty one.
-    pub fn new() -> EventLog {
-        EventLog { sequence: 0, events: VecDeque::new(), followers: 0, left_ms: 0 }
+    /// An empty one, whose numbers begin behind this one.
+    pub fn behind(sequence: u64) -> EventLog {
+        EventLog { sequence, events: VecDeque::new(), followers: 0, left_ms: 0 }
+    }
+
+    /// Number of the last event.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Adds an event; its number.
@@ -88,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_was_missed_comes_in_order_once() {
-        let mut log = EventLog::new();
+        let mut log = EventLog::behind(0);
         for avail in 1..=5 {
             assert_eq!(log.push(event(avail)), avail as u64);
         }
@@ -100,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_told() {
-        let mut log = EventLog::new();
+        let mut log = EventLog::behind(0);
         for avail in 0..MAX_EVENTS as u128 + 10 {
             log.push(event(avail));
         }
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn it_lingers_and_ends() {
-        let mut log = EventLog::new();
+        let mut log = EventLog::behind(0);
         log.follow();
         assert!(!log.is_over(u64::MAX));
         log.leave(1_000);

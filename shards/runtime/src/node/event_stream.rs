@@ -2,8 +2,8 @@
 
 use gateway::desk::{ErrorWord, stream};
 use gateway::http::Upgraded;
-use gateway::ws::SendError;
-use gateway::ws::limits::{MARKET_DATA_HIGH_WATER_BYTES, MAX_OUTPUT_BYTES};
+use gateway::ws::limits::{CLOSE_TIME_LIMIT_MS, MARKET_DATA_HIGH_WATER_BYTES, MAX_OUTPUT_BYTES};
+use gateway::ws::{SendError, Tick};
 
 /// What a client may send that is thrown away at once, in bytes.
 const SCRATCH_BYTES: usize = 64;
@@ -21,6 +21,8 @@ pub(super) struct EventStream {
     /// Something was added since the last look at the clock.
     was_busy: bool,
     quiet_since_ms: Option<u64>,
+    /// Since when its last bytes are on their way.
+    closing_since_ms: Option<u64>,
 }
 
 impl EventStream {
@@ -34,6 +36,7 @@ impl EventStream {
             is_at_end: false,
             was_busy: true,
             quiet_since_ms: None,
+            closing_since_ms: None,
         }
     }
 
@@ -91,11 +94,19 @@ impl EventStream {
         self.is_at_end || (self.is_closing && self.output().is_empty())
     }
 
-    /// Keeps a quiet stream open. Whether something is to be sent. Called about once a second.
-    pub fn tick(&mut self, now_ms: u64) -> bool {
+    /// Keeps a quiet stream open, and ends one whose client does not take the last bytes. Called about
+    /// once a second.
+    pub fn tick(&mut self, now_ms: u64) -> Tick {
+        if self.is_closing {
+            let since_ms = *self.closing_since_ms.get_or_insert(now_ms);
+            return match now_ms.saturating_sub(since_ms) {
+                CLOSE_TIME_LIMIT_MS.. => Tick::Dead,
+                _ => Tick::Nothing,
+            };
+        }
         if std::mem::take(&mut self.was_busy) {
             self.quiet_since_ms = Some(now_ms);
-            return false;
+            return Tick::Nothing;
         }
         if self.output().is_empty() && self.output.capacity() > IDLE_BYTES {
             self.output = Vec::new();
@@ -103,15 +114,15 @@ impl EventStream {
         }
         let since_ms = *self.quiet_since_ms.get_or_insert(now_ms);
         if now_ms.saturating_sub(since_ms) < stream::KEEP_ALIVE_INTERVAL_MS - 1_000 {
-            return false;
+            return Tick::Nothing;
         }
         self.quiet_since_ms = Some(now_ms);
         // Of a client that does not read, what is there already will tell.
-        let is_sent = self.output().is_empty() && !self.is_closing;
-        if is_sent {
-            stream::keep_alive(&mut self.output);
+        if !self.output().is_empty() {
+            return Tick::Nothing;
         }
-        is_sent
+        stream::keep_alive(&mut self.output);
+        Tick::Ping
     }
 }
 
@@ -136,13 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_does_not_take_the_end_is_dead() {
+        let mut stream = EventStream::new(Upgraded::default());
+        stream.close("over");
+        let dead: Vec<u64> =
+            (0..=8).filter(|second| stream.tick(second * 1_000) == Tick::Dead).collect();
+        assert_eq!(dead, [5, 6, 7, 8]);
+    }
+
+    #[test]
     fn a_quiet_stream_is_kept_alive() {
         let mut stream = EventStream::new(Upgraded::default());
         let kept: Vec<u64> = (0..=30)
             .filter(|second| {
-                let is_sent = stream.tick(second * 1_000);
+                let tick = stream.tick(second * 1_000);
                 stream.advance_output(stream.output().len());
-                is_sent
+                tick == Tick::Ping
             })
             .collect();
         assert_eq!(kept, [9, 18, 27]);

@@ -33,6 +33,9 @@ struct Logs {
     by_user: HashMap<UserId, EventLog>,
     /// The users of whom there are any.
     users: Vec<UserId>,
+    /// Where a new one begins: no number of one that was forgotten is given again, nor taken for the
+    /// last one before it.
+    begin: u64,
 }
 
 /// What somebody wants to be told of a user.
@@ -201,7 +204,7 @@ impl Logs {
             }
             self.users.push(user);
         }
-        self.by_user.entry(user).or_insert_with(EventLog::new).follow();
+        self.by_user.entry(user).or_insert_with(|| EventLog::behind(self.begin)).follow();
     }
 
     /// Users of whom nothing is kept any more.
@@ -211,9 +214,42 @@ impl Logs {
         let (over, kept) = std::mem::take(&mut self.users).into_iter().partition(is_over);
         self.users = kept;
         let over: Vec<UserId> = over;
-        over.iter().for_each(|user| {
-            self.by_user.remove(user);
-        });
+        for user in &over {
+            if let Some(log) = self.by_user.remove(user) {
+                self.begin = self.begin.max(log.sequence() + 1);
+            }
+        }
         over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::BalanceReason;
+    use money::AssetId;
+
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_event_that_was_forgotten_is_never_another_ones() {
+        let user = UserId(1001);
+        let event = || {
+            let reason = BalanceReason::Deposit;
+            Event::Balance { user, asset: AssetId(0), avail: 1, frozen: 0, avail_before: 0, reason }
+        };
+        let mut logs = Logs::default();
+        let mut last = 0;
+        for _ in 0..2 {
+            logs.follow(user);
+            let log = logs.by_user.get_mut(&user).expect("kept");
+            assert_eq!(log.missed(last).has_gap, last > 0, "something may have happened meanwhile");
+            for _ in 0..20 {
+                let number = log.push(event());
+                assert!(number > last, "{number} behind {last}");
+                last = number;
+            }
+            log.leave(0);
+            assert_eq!(logs.forget(u64::MAX), [user]);
+        }
     }
 }

@@ -184,6 +184,8 @@ pub(super) async fn serve(node: Rc<Node>, mut connection: Connection, ticket: Ti
         }
     }
     node.leave(key);
+    // Its place is another one's from now on, while this one's client may still be there.
+    ticket.set_place(SessionKind::Http, usize::MAX);
     let is_done = !session.outlet.is_closed() && session.http.borrow().is_finished();
     if is_done && session.outlet.finish() {
         linger(&mut connection).await;

@@ -258,10 +258,7 @@ impl Socket {
                 socket.release_memory();
                 socket.tick(now_ms)
             }
-            Wire::Events(stream) => match stream.tick(now_ms) {
-                true => Tick::Ping,
-                false => Tick::Nothing,
-            },
+            Wire::Events(stream) => stream.tick(now_ms),
         };
         match tick {
             Tick::Nothing => {}

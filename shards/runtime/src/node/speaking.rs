@@ -180,6 +180,9 @@ impl Node {
     /// Binary messages mean nothing here.
     pub(super) fn binary_message(&self, socket: &Rc<Socket>) {
         self.metrics.message_received();
+        if !socket.may_speak(self.registry.limits().messages_per_s, self.clock.now_ms()) {
+            return self.slow_down(socket);
+        }
         match socket.speech {
             Speech::Native(_) => self.say(socket, native::refuse_binary),
             Speech::Rpc(..) => self.say(socket, rpc::refuse_binary),
@@ -262,5 +265,7 @@ impl Node {
         }
         self.close_user(socket);
         self.sockets.borrow_mut().remove(socket.key.replace(usize::MAX));
+        // Its place is another one's from now on, while somebody may still hold this one.
+        socket.ticket.set_place(socket.speech.kind(), usize::MAX);
     }
 }
