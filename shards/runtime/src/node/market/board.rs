@@ -18,6 +18,7 @@ use gateway::desk::stream::{self, MarketTick};
 use gateway::native::push::{self, Bbo, DepthChange, PriceLevel};
 use gateway::rpc::{self, MarketState};
 use gateway::ws::encode_text_frame_with;
+use gateway::ws::limits::{MARKET_DATA_HIGH_WATER_BYTES, MAX_OUTPUT_BYTES};
 use money::{Price, Side, SymbolId};
 
 use super::shadow::{Changed, Changes, Shadow};
@@ -29,7 +30,13 @@ use crate::node::waiting::SummaryWaiter;
 use crate::node::watches::WatchId;
 
 /// Levels of each side in a snapshot. A deeper book shows the rest of its levels when they change.
-const MAX_SNAPSHOT_LEVELS: usize = 5_000;
+const MAX_SNAPSHOT_LEVELS: usize = 2_500;
+/// Longest text of one level: two numbers of 128 bits with point, quotes, comma and brackets.
+const MAX_LEVEL_BYTES: usize = 90;
+// Else a snapshot would close the connections that it is for.
+const _: () = assert!(
+    2 * MAX_SNAPSHOT_LEVELS * MAX_LEVEL_BYTES + MARKET_DATA_HIGH_WATER_BYTES < MAX_OUTPUT_BYTES
+);
 
 /// What can be followed of a symbol, besides its candles and its ticker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
