@@ -122,6 +122,9 @@ pub struct ServeArguments {
     /// When snapshots are made and what is kept of them.
     #[command(flatten)]
     pub retention: RetentionArguments,
+    /// Serve the files of this directory at paths that are not the server's own
+    #[arg(long, env = "RINGBOOK_STATIC_DIR", value_name = "DIR")]
+    pub static_dir: Option<PathBuf>,
     /// Bounds on connections.
     #[command(flatten)]
     pub limits: LimitArguments,

@@ -44,6 +44,7 @@ struct File {
     snapshot_every_mib: Option<u64>,
     snapshot_mib_per_s: Option<u64>,
     snapshot_cores: Option<String>,
+    static_dir: Option<PathBuf>,
     #[serde(default)]
     limits: LimitArguments,
     #[serde(default)]
@@ -119,6 +120,7 @@ fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
             file.snapshot_mib_per_s,
             file.snapshot_cores,
         )?,
+        static_dir: flags.static_dir.or(file.static_dir),
         connections: limits::combine(flags.limits, file.limits)?,
         bootstrap: bootstrap(flags.empty.or(file.empty).unwrap_or(false), &beginning)?,
         ..defaults

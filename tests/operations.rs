@@ -61,6 +61,24 @@ fn another_server_on_the_same_port_takes_no_connections() {
 }
 
 #[test]
+fn files_are_served_where_the_server_has_nothing_of_its_own() {
+    let directory = server::directory();
+    for (name, text) in [("index.html", "a page"), ("healthz", "not this")] {
+        std::fs::write(directory.path().join(name), text).expect("written");
+    }
+    let mut options = server::Options::shards(1);
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    options.arguments.extend(owned(&["--static-dir", path]));
+    let server = Server::start(options);
+    let get = |path: &str| Raw::open(server.port).send(request("GET", path, "", "")).answer();
+    let page = get("/");
+    assert_eq!((page.status, page.text()), (200, "a page"));
+    assert_eq!(get("/index.html").text(), "a page");
+    assert_eq!(get("/healthz").text(), "ok\n");
+    assert_eq!(get("/missing.html").status, 404);
+}
+
+#[test]
 fn a_wrong_argument_or_key_is_named() {
     let directory = server::directory();
     let data = directory.path().join("data");

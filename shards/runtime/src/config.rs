@@ -8,6 +8,7 @@ use engine::Command;
 
 use crate::cores::{CoreList, CoresError};
 use crate::disk::{DiskError, Durability};
+use crate::files::FilesError;
 use crate::layout::LayoutError;
 use crate::lock::LockError;
 use crate::registry::ConnectionLimits;
@@ -40,6 +41,8 @@ pub struct NodeConfig {
     pub durability: Durability,
     /// Whether a data directory in memory (tmpfs) will do.
     pub allow_memory: bool,
+    /// Files to serve at paths that are not the server's own; `None`: none.
+    pub static_dir: Option<PathBuf>,
     /// Bounds on connections.
     pub connections: ConnectionLimits,
     /// Whether to listen at all.
@@ -63,6 +66,7 @@ impl Default for NodeConfig {
             snapshots: SnapshotPolicy::default(),
             durability: Durability::default(),
             allow_memory: false,
+            static_dir: None,
             connections: ConnectionLimits::default(),
             listen: true,
             bootstrap: Vec::new(),
@@ -114,6 +118,9 @@ pub enum RunError {
     /// The journal's lengths do not fit together.
     #[error("journal: {0}")]
     JournalConfig(#[from] journal::ConfigError),
+    /// The files to serve cannot be read.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// The data directory is not laid out as one, or cannot be.
     #[error(transparent)]
     Layout(#[from] LayoutError),

@@ -32,6 +32,7 @@ pub mod disk;
 pub mod drain;
 mod error;
 pub mod executor;
+mod files;
 pub mod listener;
 pub mod lock;
 pub mod mesh;
@@ -51,6 +52,7 @@ mod server;
 mod snapshots;
 
 pub use config::{NodeConfig, Ready, RunError};
+pub use files::FilesError;
 pub use layout::{Layout, LayoutError};
 pub use node::client::{Client, Driver};
 pub use registry::ConnectionLimits;

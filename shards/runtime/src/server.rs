@@ -25,6 +25,7 @@ use crate::descriptors;
 use crate::disk::{DirectDisk, DirectDiskConfig};
 use crate::drain::{Drain, block_signals};
 use crate::executor::ExecutorSettings;
+use crate::files::StaticFiles;
 use crate::layout::Layout;
 use crate::listener::{Listener, Reserved, StopHandle, reserve};
 use crate::lock::DirectoryLock;
@@ -65,6 +66,7 @@ struct Start {
     /// When the node starts, in ms since the epoch.
     epoch: u64,
     registry: Arc<Registry>,
+    files: Arc<StaticFiles>,
     auth: Auth,
     ports: Ports,
     listeners: Vec<Reserved>,
@@ -217,6 +219,8 @@ fn starts(
     let service = Service::start(config.snapshots.clone(), shards);
     let service = service.map_err(|source| RunError::System { what: "snapshots", source })?;
     let registry = Registry::new(config.connections, shards);
+    let files = config.static_dir.as_deref().map(StaticFiles::read).transpose()?;
+    let files = Arc::new(files.unwrap_or_default());
     let mut starts = Vec::new();
     for ((shard, seat), listeners) in (0..shards).zip(seats).zip(listeners) {
         let directory = layout.shard_directory(&config.data, shard);
@@ -243,6 +247,7 @@ fn starts(
             hash_seed,
             epoch,
             registry: registry.clone(),
+            files: files.clone(),
             auth: auth.clone(),
             ports: ports.clone(),
             listeners,
@@ -332,10 +337,20 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     let shard = recovered.map_err(|error| error.to_string())?;
     tell_recovery(here, shard.recovery());
     let checkpoints = Checkpoints::new(start.checkpoints, &shard);
-    let (auth, ports, epoch, registry) = (start.auth, start.ports, start.epoch, start.registry);
+    let (auth, ports, epoch) = (start.auth, start.ports, start.epoch);
+    let (registry, files) = (start.registry, start.files);
     let room = Room::new(shared.short.clone());
-    let node =
-        Node::new(NodeParts { shard, mesh, auth, ports, checkpoints, room, epoch, registry });
+    let node = Node::new(NodeParts {
+        shard,
+        mesh,
+        auth,
+        ports,
+        checkpoints,
+        room,
+        epoch,
+        registry,
+        files,
+    });
     handshake(&node, shards).await?;
     let _ = reports.send(Report::Recovered);
     shared.recovered.noticed().await;

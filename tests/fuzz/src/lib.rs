@@ -15,6 +15,7 @@ pub mod journal_mutated;
 pub mod json;
 pub mod memory;
 pub mod mesh;
+pub mod messages;
 pub mod ranges;
 pub mod records;
 pub mod rkyv_bytes;

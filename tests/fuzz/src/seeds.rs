@@ -20,7 +20,7 @@ use crate::{exchange, inputs, journal_mutated, snapshot_file};
 pub type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 /// The seeds of every target.
-pub fn all() -> [(&'static str, Seeds); 6] {
+pub fn all() -> [(&'static str, Seeds); 7] {
     [
         ("journal", journal()),
         ("journal_mutated", choices()),
@@ -28,6 +28,7 @@ pub fn all() -> [(&'static str, Seeds); 6] {
         ("mesh", mesh()),
         ("http", http()),
         ("json", json()),
+        ("messages", messages()),
     ]
 }
 
@@ -246,6 +247,27 @@ fn http() -> Seeds {
         ("admin", plan(0x02, &[13], admin.as_bytes())),
         ("long-body", plan(0x04, &[255, 0], &long)),
     ]
+}
+
+fn messages() -> Seeds {
+    [
+        ("subscribe", r#"{"type":"subscribe","id":1,"channels":["depth:BTC_USDT","kline_5m:ESH4_USDT"]}"#),
+        (
+            "place",
+            r#"{"type":"order.place","id":"a","wait":true,"data":{"symbol":"BTC_USDT","side":"BUY","type":"LIMIT","price":"100.50","qty":2e-1}}"#,
+        ),
+        ("cancel", r#"{"type":"order.cancel","data":{"cid":"c-1"}}"#),
+        ("login", r#"{"method":"auth.login","params":{"api_key":1001,"api_secret":"x"},"id":7}"#),
+        (
+            "rpc-place",
+            r#"{"method":"order.place","params":{"symbol":"ESH4_USDT","side":"SELL","type":"POST_ONLY","price":4800,"quantity":"3","client_order_id":"c-2","account_id":1001},"id":null}"#,
+        ),
+        ("rpc-status", r#"{"method":"order.status","params":{"order_id":"ord_1024"},"id":"b"}"#),
+        ("follow", r#"{"method":"market_data.subscribe","params":{"symbols":["BTC_USDT"],"depth":5},"id":1}"#),
+        ("list", r#"{"method":"order.list","params":{"status":"NEW","limit":5},"id":2}"#),
+    ]
+    .map(|(name, text)| (name, text.as_bytes().to_vec()))
+    .to_vec()
 }
 
 fn json() -> Seeds {

@@ -53,4 +53,5 @@ fn the_mesh_target_takes_its_seeds() {
 fn the_gateway_targets_take_their_seeds() {
     run_all("http", fuzz::http::run);
     run_all("json", fuzz::json::run);
+    run_all("messages", fuzz::messages::run);
 }

@@ -13,6 +13,7 @@ pub(crate) mod amounts;
 mod context;
 pub(crate) mod failure;
 pub(crate) mod fields;
+mod files;
 pub(crate) mod format;
 mod market;
 pub(crate) mod order;
@@ -31,6 +32,7 @@ pub use action::{
 pub use context::{Auth, Context, Ports, Serving};
 pub use engine::{Candle, Interval, Ticker};
 pub use failure::Code;
+pub use files::{file, may_be_file};
 pub use format::{
     draining, internal, no_room, not_ready, not_served, overloaded, refuse_connection, reject,
     respond, respond_shards, respond_text,

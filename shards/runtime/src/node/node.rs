@@ -26,6 +26,7 @@ use super::socket::{Socket, Speech};
 use super::waiting::Waiting;
 use crate::clock::CoarseClock;
 use crate::disk::DirectDisk;
+use crate::files::{StaticFile, StaticFiles};
 use crate::mesh::{Mesh, MeshEvent};
 use crate::registry::Registry;
 use crate::wake::Notify;
@@ -47,6 +48,7 @@ pub(crate) struct NodeParts {
     pub room: Room,
     pub epoch: u64,
     pub registry: Arc<Registry>,
+    pub files: Arc<StaticFiles>,
 }
 
 /// One executor's shard and everything around it.
@@ -85,6 +87,8 @@ pub(crate) struct Node {
     pub(super) epoch: u64,
     /// All connections of all shards.
     pub(super) registry: Arc<Registry>,
+    /// Files of the operator's.
+    files: Arc<StaticFiles>,
     /// What is told to others of what this shard owns.
     pub(super) feeds: Feeds,
     /// Who here is told of users, of any shard.
@@ -98,7 +102,8 @@ pub(crate) struct Node {
 
 impl Node {
     pub fn new(parts: NodeParts) -> Rc<Node> {
-        let NodeParts { shard, mesh, auth, ports, checkpoints, room, epoch, registry } = parts;
+        let NodeParts { shard, mesh, auth, ports, checkpoints, room, epoch, registry, files } =
+            parts;
         let (here, placement) = (shard.engine().shard(), shard.engine().placement());
         let parcels = placement.all().map(|_| Parcel::default()).collect();
         Rc::new(Node {
@@ -127,6 +132,7 @@ impl Node {
             sockets: RefCell::default(),
             epoch,
             registry,
+            files,
             feeds: Feeds::default(),
             audience: Audience::default(),
             market: Market::default(),
@@ -168,10 +174,16 @@ impl Node {
             (rpc::route(request, &context), Some(Speech::Rpc(endpoint, RefCell::default())))
         } else if desk::owns(request.path) {
             (desk::route(request, &context), None)
+        } else if let Some(file) = self.file_of(request) {
+            (native::file(request, &context, file.content_type, &file.body), None)
         } else {
             (native::route(request, &context), None)
         };
         (action, route_of(request.path), speech)
+    }
+
+    fn file_of(&self, request: &http::Request<'_>) -> Option<&StaticFile> {
+        self.files.get(request.path).filter(|_| native::may_be_file(request))
     }
 
     pub(super) fn context<'a>(&'a self, shard: &'a Shard<DirectDisk>) -> Context<'a> {
