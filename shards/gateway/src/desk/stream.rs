@@ -80,7 +80,7 @@ pub fn error(word: ErrorWord, message: &str, out: &mut Vec<u8>) {
     });
 }
 
-/// Appends `error`: what came behind `last_id` is not known any more, the stream begins with now.
+/// Appends `error`: not all that came behind `last_id` is known any more. What still is follows.
 pub fn replay_unavailable(last_id: EventId, out: &mut Vec<u8>) {
     const MESSAGE: &str = "last_id: the events behind it are not kept any more, ask for the state";
     event(None, "error", out, |out| {

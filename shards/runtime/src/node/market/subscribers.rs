@@ -78,20 +78,15 @@ impl Subscribers {
 
     /// Sends the newest state to those who are behind and can take it.
     pub fn catch_up(&mut self, node: &Node, frame: &Bytes) {
-        if self.behind == 0 {
-            return;
-        }
-        for subscriber in self.list.iter_mut().filter(|subscriber| subscriber.is_behind) {
-            if subscriber.socket.keeps_up() {
-                subscriber.is_behind = false;
-                self.behind -= 1;
-                node.published(&subscriber.socket, subscriber.socket.send_frame(frame.clone()));
-            }
-        }
+        self.let_catch_up(|socket| node.published(socket, socket.send_frame(frame.clone())));
     }
 
     /// Those who were behind may be sent what comes next, without anything before it.
     pub fn begin_anew(&mut self) {
+        self.let_catch_up(|_| {});
+    }
+
+    fn let_catch_up(&mut self, mut each: impl FnMut(&Rc<Socket>)) {
         if self.behind == 0 {
             return;
         }
@@ -99,6 +94,7 @@ impl Subscribers {
             if subscriber.socket.keeps_up() {
                 subscriber.is_behind = false;
                 self.behind -= 1;
+                each(&subscriber.socket);
             }
         }
     }
