@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Bottom up: a crate depends only on crates before it.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "money",
+    "identity",
     "book",
     "ledger",
     "engine",
@@ -23,13 +24,17 @@ const LAYERS: [&str; 10] = [
     "runtime",
 ];
 /// Crates of the list that a crate does not know of although they come before it.
-const STRANGERS: [(&str, &[&str]); 4] = [
-    ("ledger", &["book"]),
+const STRANGERS: [(&str, &[&str]); 5] = [
+    ("book", &["identity"]),
+    ("ledger", &["identity", "book"]),
     ("sim", &[]),
     ("gateway", &["journal", "shard", "sim"]),
-    ("telemetry", &["money", "book", "ledger", "engine", "journal", "shard", "sim", "gateway"]),
+    (
+        "telemetry",
+        &["money", "identity", "book", "ledger", "engine", "journal", "shard", "sim", "gateway"],
+    ),
 ];
-const PURE: [&str; 5] = ["money", "book", "ledger", "engine", "shard"];
+const PURE: [&str; 6] = ["money", "identity", "book", "ledger", "engine", "shard"];
 /// Waits for the journal during recovery; still knows no executor.
 const MAY_BE_ASYNC: &str = "shard";
 /// What pure crates may depend on, beside the crates below them.
@@ -37,7 +42,7 @@ const PURE_DEPENDENCIES: [&str; 4] = ["foldhash", "hashbrown", "rkyv", "thiserro
 /// The one file that names a hash map's own crate, and walks over a map to sort it.
 const HASH_FILE: &str = "shards/money/src/hash.rs";
 /// What pure crates may use of `std`.
-const STD: [&str; 27] = [
+const STD: [&str; 28] = [
     "array",
     "ascii",
     "borrow",
@@ -56,6 +61,7 @@ const STD: [&str; 27] = [
     "iter",
     "marker",
     "mem",
+    "net",
     "num",
     "ops",
     "option",
@@ -68,6 +74,8 @@ const STD: [&str; 27] = [
 ];
 const STD_COLLECTIONS: [&str; 7] =
     ["BTreeMap", "BTreeSet", "BinaryHeap", "VecDeque", "binary_heap", "btree_map", "vec_deque"];
+/// Addresses are values; sockets are not.
+const STD_NET: [&str; 3] = ["IpAddr", "Ipv4Addr", "Ipv6Addr"];
 const STD_HASH: [&str; 4] = ["BuildHasher", "BuildHasherDefault", "Hash", "Hasher"];
 const MACROS: [&str; 8] =
     ["dbg", "env", "eprint", "eprintln", "option_env", "print", "println", "thread_local"];
@@ -310,6 +318,7 @@ fn is_allowed(path: &str) -> bool {
     match module {
         "collections" => STD_COLLECTIONS.contains(&item),
         "hash" => STD_HASH.contains(&item),
+        "net" => STD_NET.contains(&item),
         _ => STD.contains(&module) || is_primitive(module),
     }
 }
