@@ -7,6 +7,7 @@
 use engine::{
     Command, Fill, Input, Message, NewSymbol, OrderRef, PeerBatch, Place, Submit, Transfer,
 };
+use identity::Change;
 use money::{Asset, Price, SymbolId, SymbolPatch, Units, UserId};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -160,6 +161,7 @@ fn describe_command(command: &Command) -> Fields {
             describe_patch(Fields::of("update_symbol").symbol(Some(*symbol)), patch)
         }
         Command::Prove => Fields::of("prove"),
+        Command::Identity(change) => describe_change(Fields::of("identity"), change),
     }
 }
 
@@ -278,6 +280,52 @@ fn describe_message(message: &Message) -> Fields {
             fields.push("totals", Field::List(totals));
             fields
         }
+        Message::Identity { ticket, change } => describe_change(about("identity", *ticket), change),
+    }
+}
+
+/// What changes, without anything that a password or a token could be guessed against.
+fn describe_change(fields: Fields, change: &Change) -> Fields {
+    match change {
+        Change::User(change) => fields
+            .text("change", "user")
+            .number("user_id", change.user.0)
+            .maybe(change.role, |fields, role| fields.text("role", role.as_str()))
+            .flag("new_password", change.password_hash.is_some())
+            .maybe(change.rate.flatten(), |fields, rate| {
+                fields
+                    .number("orders_per_second", rate.orders_per_second)
+                    .number("burst", rate.burst)
+            })
+            .flag("default_rate", change.rate == Some(None)),
+        Change::AddKey(record) => fields
+            .text("change", "add_key")
+            .text("api_key", record.key)
+            .number("user_id", record.user.0)
+            .text("name", &record.name)
+            .text("permissions", record.permissions.words().collect::<Vec<_>>().join(" ")),
+        Change::RevokeKey { key, owner } => fields
+            .text("change", "revoke_key")
+            .text("api_key", key)
+            .maybe(*owner, |fields, owner| fields.number("user_id", owner.0)),
+        Change::KeyUsed { key, at_ms } => {
+            fields.text("change", "key_used").text("api_key", key).number("at_ms", *at_ms)
+        }
+        Change::OpenSession(record) => fields
+            .text("change", "open_session")
+            .text("session", record.session)
+            .number("user_id", record.user.0)
+            .number("expires_ms", record.expires_ms),
+        Change::RotateSession { session, expires_ms, .. } => fields
+            .text("change", "rotate_session")
+            .text("session", session)
+            .number("expires_ms", *expires_ms),
+        Change::CloseSession { session } => {
+            fields.text("change", "close_session").text("session", session)
+        }
+        Change::CloseSessions { user } => {
+            fields.text("change", "close_sessions").number("user_id", user.0)
+        }
     }
 }
 
@@ -315,7 +363,7 @@ fn describe_fill(fill: &Fill) -> Fields {
 }
 
 /// What of a record names this user: the whole of a command, of a peer's messages the orders on
-/// their way. Fills name orders, not users.
+/// their way and the changes of roles, keys and sessions. Fills name orders, not users.
 pub fn keep_user(input: Input, user: UserId) -> Option<Input> {
     match input {
         Input::Command(command) => {
@@ -324,6 +372,7 @@ pub fn keep_user(input: Input, user: UserId) -> Option<Input> {
         Input::Peer(PeerBatch { source, first_sequence, confirmed, mut messages }) => {
             messages.retain(|message| match message {
                 Message::Submit(submit) => submit.user == user,
+                Message::Identity { change, .. } => user_of_change(change) == Some(user),
                 _ => false,
             });
             let batch = PeerBatch { source, first_sequence, confirmed, messages };
@@ -348,6 +397,19 @@ fn user_of(command: &Command) -> Option<UserId> {
         | Command::CreateSymbol(_)
         | Command::UpdateSymbol { .. }
         | Command::Prove => None,
+        Command::Identity(change) => user_of_change(change),
+    }
+}
+
+/// Who it is about, as far as it says so.
+fn user_of_change(change: &Change) -> Option<UserId> {
+    match change {
+        Change::User(change) => Some(change.user),
+        Change::AddKey(record) => Some(record.user),
+        Change::OpenSession(record) => Some(record.user),
+        Change::CloseSessions { user } => Some(*user),
+        Change::RevokeKey { owner, .. } => *owner,
+        Change::KeyUsed { .. } | Change::RotateSession { .. } | Change::CloseSession { .. } => None,
     }
 }
 

@@ -234,7 +234,7 @@ impl Engine {
     }
 
     /// A question that every peer answers with `Defined`.
-    fn ask_everyone(&mut self, question: Question, origin: Option<Origin>) -> Ticket {
+    pub(crate) fn ask_everyone(&mut self, question: Question, origin: Option<Origin>) -> Ticket {
         let ticket = self.pending.ticket();
         let others = u32::from(self.placement.shards()) - 1;
         self.pending.open(ticket, question, others, origin);

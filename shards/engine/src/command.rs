@@ -165,9 +165,11 @@ pub enum Command {
     },
     /// Proves conservation per asset at one consistent cut through all shards.
     Prove,
+    /// Changes a role, a key or a session on every shard.
+    Identity(Box<identity::Change>),
 }
 
-/// The shard that defines assets and symbols and coordinates cuts.
+/// The shard that defines assets and symbols, decides about identities and coordinates cuts.
 pub const REGISTRAR: ShardId = ShardId(0);
 
 impl Command {
@@ -187,7 +189,8 @@ impl Command {
             Command::CreateAsset(_)
             | Command::CreateSymbol(_)
             | Command::UpdateSymbol { .. }
-            | Command::Prove => REGISTRAR,
+            | Command::Prove
+            | Command::Identity(_) => REGISTRAR,
         }
     }
 }

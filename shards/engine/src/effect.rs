@@ -53,6 +53,9 @@ pub enum Event {
         /// Why.
         reason: BalanceReason,
     },
+    /// A key or sessions have ended: told on every shard, whoever watches, so that nobody stays who came
+    /// in by them.
+    CredentialEnded(identity::Ended),
 }
 
 /// Why a balance changed.
@@ -103,7 +106,7 @@ pub struct Effects {
     pub replies: Vec<(Origin, Reply)>,
     /// For each peer that has new messages in the outbox, the number of the last one.
     pub sends: Vec<(ShardId, u64)>,
-    /// What happened, as far as anyone watches.
+    /// What happened, as far as anyone watches; the end of credentials always.
     pub events: Vec<Event>,
     /// Who watches.
     pub watch: Watch,

@@ -1,6 +1,7 @@
 //! The state machine itself: one step from input to effects.
 
 use book::FastBook;
+use identity::Identities;
 use ledger::{Account, Ledger, Payments};
 use money::{OrderId, Placement, ShardId, SymbolId, UserId};
 
@@ -57,6 +58,7 @@ pub struct Engine {
     /// Time of the step under way; never goes back.
     pub(crate) now_ms: u64,
     pub(crate) registry: Registry,
+    pub(crate) identities: Identities,
     pub(crate) ledger: Ledger,
     pub(crate) payments: Payments,
     pub(crate) orders: Orders,
@@ -73,6 +75,8 @@ pub struct Engine {
     pub(crate) state_hash: u64,
     pub(crate) book_events: Vec<book::Event>,
     pub(crate) probed: Vec<ShardId>,
+    /// Scratch: what a change of identities has ended.
+    pub(crate) ended: Vec<identity::Ended>,
 }
 
 /// First user id that is given when an administrator names none.
@@ -90,6 +94,7 @@ impl Engine {
             hash_seed,
             now_ms: 0,
             registry: Registry::default(),
+            identities: Identities::default(),
             ledger: Ledger::new(hash_seed),
             payments: Payments::default(),
             orders: Orders::new(hash_seed),
@@ -103,6 +108,7 @@ impl Engine {
             state_hash: 0,
             book_events: Vec::new(),
             probed: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -160,6 +166,11 @@ impl Engine {
     /// Assets and symbols.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Roles, keys and sessions: the same on every shard, but for what is under way.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// The number of the last message applied from a peer: what it is told after a restart.
@@ -230,6 +241,7 @@ impl Engine {
                 self.update_symbol(*symbol, patch, origin, out)
             }
             Command::Prove => self.prove(origin, out),
+            Command::Identity(change) => self.change_identity(change, origin, out),
         };
         result.unwrap_or_else(|refusal| {
             reply(out, origin, || Reply::Refused(refusal));
@@ -301,6 +313,7 @@ impl Engine {
             Message::CutReport { ticket, first, totals, is_last } => {
                 self.on_cut_report(ticket, first, &totals, is_last, out);
             }
+            Message::Identity { ticket, change } => self.on_identity(source, ticket, &change, out),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One shard as a deterministic state machine: `step(input) → effects`.
 //!
 //! A shard is the home of some users (their balances, their orders' states, their history) and owns
-//! the books of some symbols. It speaks to the other shards in messages that are applied exactly
+//! the books of some symbols; of roles, keys and sessions every shard has the whole table. It speaks to the other shards in messages that are applied exactly
 //! once, in order. Promises: same inputs, same state, same effects, byte for byte; nothing panics on
 //! any input that passed the types; every reply, event and message is handed to the caller, who must
 //! hold it until the input is durable. The crate is pure: no I/O, clock, randomness, threads or
@@ -14,6 +14,7 @@ mod cut;
 mod effect;
 mod engine;
 mod history;
+mod identities;
 mod image;
 mod klines;
 mod market;
@@ -52,7 +53,8 @@ pub use peers::SequenceGap;
 pub use query::{MAX_ROWS, OrderFilter, Query};
 pub use registry::{MAX_ASSETS, MAX_SYMBOLS, Registry, SymbolEntry};
 pub use reply::{
-    AssetProof, BalanceView, EngineStatus, OrderView, Origin, Refusal, Reply, TapeEntry, TradeView,
+    AccountView, AssetProof, BalanceView, EngineStatus, OrderView, Origin, Refusal, Reply,
+    TapeEntry, TradeView,
 };
 
 /// How far a trade must be from the published reference price, in parts per million, for the

@@ -280,4 +280,11 @@ pub enum Message {
         /// Whether this is all.
         is_last: bool,
     },
+    /// Registrar → everyone: a role, a key or a session changes.
+    Identity {
+        /// Which question.
+        ticket: Ticket,
+        /// What was decided.
+        change: Box<identity::Change>,
+    },
 }

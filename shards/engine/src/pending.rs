@@ -21,6 +21,8 @@ pub(crate) enum Question {
     Asset(money::AssetId),
     /// Define or change a symbol.
     Symbol(SymbolId),
+    /// Change a role, a key or a session: it comes to this.
+    Identity(identity::Outcome),
 }
 
 /// A question under way.

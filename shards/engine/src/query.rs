@@ -119,6 +119,20 @@ pub enum Query {
         /// Which.
         shard: ShardId,
     },
+    /// One user, for administrators.
+    User {
+        /// Who.
+        user: UserId,
+    },
+    /// The users at home on one shard by id, for administrators.
+    Users {
+        /// Where.
+        shard: ShardId,
+        /// Only behind this id; nobody need have it.
+        after: Option<UserId>,
+        /// How many.
+        limit: usize,
+    },
 }
 
 impl Query {
@@ -128,14 +142,15 @@ impl Query {
             Query::Order { user, .. }
             | Query::Orders { user, .. }
             | Query::Trades { user, .. }
-            | Query::Balances { user } => placement.home_of(*user),
+            | Query::Balances { user }
+            | Query::User { user } => placement.home_of(*user),
             Query::Depth { symbol, .. }
             | Query::PublicTrades { symbol, .. }
             | Query::Klines { symbol, .. }
             | Query::Ticker { symbol }
             | Query::Tape { symbol, .. }
             | Query::Book { symbol, .. } => placement.shard_of(*symbol),
-            Query::Status { shard } => *shard,
+            Query::Status { shard } | Query::Users { shard, .. } => *shard,
         }
     }
 }

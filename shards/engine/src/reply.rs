@@ -98,6 +98,9 @@ pub enum Refusal {
     /// `after` names an order that does not rest on that side.
     #[error("after: is not a resting order of this side")]
     CursorGone,
+    /// A change of a role, a key or a session is refused.
+    #[error("{0}")]
+    Identity(identity::Refusal),
 }
 
 /// An order as its user sees it.
@@ -188,6 +191,17 @@ pub struct BalanceView {
     pub avail: Units,
     /// Held by open orders, in units.
     pub frozen: Units,
+}
+
+/// A user, as its home knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountView {
+    /// Who.
+    pub user: UserId,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Frozen by an administrator.
+    pub frozen: bool,
 }
 
 /// One asset's proof: over all shards at one cut.
@@ -300,4 +314,10 @@ pub enum Reply {
     Proof(Vec<AssetProof>),
     /// What the shard holds.
     Status(Box<EngineStatus>),
+    /// A role, a key or a session is changed everywhere.
+    Identity(identity::Outcome),
+    /// One user.
+    Account(AccountView),
+    /// Users of one shard.
+    Accounts(Vec<AccountView>),
 }

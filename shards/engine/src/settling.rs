@@ -179,6 +179,7 @@ impl Engine {
             Question::CancelAll { more } => Reply::CanceledAll { count: pending.count, more },
             Question::Asset(asset) => Reply::Asset(asset),
             Question::Symbol(symbol) => Reply::Symbol(symbol),
+            Question::Identity(outcome) => Reply::Identity(outcome),
         };
         for origin in pending.origins {
             out.replies.push((origin, answer.clone()));

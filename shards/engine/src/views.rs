@@ -1,13 +1,14 @@
 //! Answers to queries.
 
 use book::Book;
+use ledger::Account;
 use money::{OrderId, Side, SymbolId, TradeId, UserId};
 
 use crate::engine::Engine;
 use crate::klines::Ticker;
 use crate::orders::{List, Order};
 use crate::query::{MAX_ROWS, OrderFilter, Query};
-use crate::reply::{BalanceView, EngineStatus, OrderView, Refusal, Reply};
+use crate::reply::{AccountView, BalanceView, EngineStatus, OrderView, Refusal, Reply};
 
 impl Engine {
     /// Answers a question that this shard owns. The answer shows the state after the last step, so
@@ -65,6 +66,23 @@ impl Engine {
                 self.resting(symbol, side, after, limit.min(MAX_ROWS))
             }
             Query::Status { .. } => Ok(Reply::Status(Box::new(self.status()))),
+            Query::User { user } => {
+                let account = self.account(user)?;
+                Ok(Reply::Account(self.account_view(account)))
+            }
+            Query::Users { after, limit, .. } => {
+                let accounts = self.ledger.accounts_after(after, limit.min(MAX_ROWS));
+                let accounts = accounts.into_iter().map(|account| self.account_view(account));
+                Ok(Reply::Accounts(accounts.collect()))
+            }
+        }
+    }
+
+    fn account_view(&self, account: Account) -> AccountView {
+        AccountView {
+            user: self.ledger.user(account),
+            name: self.ledger.name(account).map(str::to_owned),
+            frozen: self.ledger.is_frozen(account),
         }
     }
 

@@ -42,6 +42,7 @@ impl Follower {
             Event::Fill { user, trade } => {
                 self.trades.entry(user).or_default().push((trade.symbol, trade.trade));
             }
+            Event::CredentialEnded(_) => {}
             Event::Balance { user, asset, avail, frozen, avail_before, .. } => {
                 let last = self.balances.insert((user, asset), (avail, frozen));
                 let before = last.map_or(0, |(avail, _)| avail);

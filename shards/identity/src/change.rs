@@ -71,8 +71,53 @@ pub enum Change {
     },
 }
 
-/// What a change has come to.
+impl Change {
+    /// A number for a running hash: differs, as good as always, when the change does.
+    pub fn code(&self) -> u64 {
+        let words = |bytes: &[u8; 32]| {
+            bytes.chunks_exact(8).fold(0, |sum: u64, chunk| {
+                sum.rotate_left(11)
+                    ^ chunk.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
+            })
+        };
+        match self {
+            Change::User(change) => {
+                let role = change.role.map_or(0, |role| role as u64 + 1);
+                let rate = change.rate.flatten().map_or(u64::from(change.rate.is_some()), |rate| {
+                    u64::from(rate.orders_per_second) << 32 | u64::from(rate.burst)
+                });
+                let hash = change.password_hash.as_deref().unwrap_or_default();
+                let hash =
+                    hash.bytes().fold(0, |sum: u64, byte| sum.rotate_left(5) ^ u64::from(byte));
+                1 ^ change.user.0.rotate_left(8)
+                    ^ role << 4
+                    ^ rate.rotate_left(17)
+                    ^ hash.rotate_left(3)
+            }
+            Change::AddKey(record) => 2 ^ record.key.0 ^ record.user.0.rotate_left(13),
+            Change::RevokeKey { key, .. } => 3 ^ key.0.rotate_left(7),
+            Change::KeyUsed { key, at_ms } => 4 ^ key.0 ^ at_ms.rotate_left(29),
+            Change::OpenSession(record) => 5 ^ record.session.0 ^ words(&record.token_hash),
+            Change::RotateSession { session, new_hash, .. } => 6 ^ session.0 ^ words(new_hash),
+            Change::CloseSession { session } => 7 ^ session.0.rotate_left(7),
+            Change::CloseSessions { user } => 8 ^ user.0.rotate_left(7),
+        }
+    }
+}
+
+/// What a change has ended: whoever came in by it must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A key was revoked.
+    Key(KeyId),
+    /// A session was closed, or had expired and was forgotten.
+    Session(SessionId),
+    /// All sessions of a user were closed.
+    User(UserId),
+}
+
+/// What a change has come to.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A user is changed.
     User(UserId),

@@ -15,7 +15,7 @@ mod table;
 
 pub use access::{Access, Permissions, Role};
 pub use address::{Network, NetworkError};
-pub use change::{Change, Outcome, Refusal, UserChange};
+pub use change::{Change, Ended, Outcome, Refusal, UserChange};
 pub use key::{KeyId, KeyIdError, KeyKind, KeyRecord, MAX_KEY_NAME_LENGTH_BYTES, MAX_KEY_NETWORKS};
 pub use session::{SessionId, SessionRecord};
 pub use table::{

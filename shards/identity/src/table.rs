@@ -6,7 +6,7 @@ use money::UserId;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::access::Role;
-use crate::change::{Change, Outcome, Refusal, UserChange};
+use crate::change::{Change, Ended, Outcome, Refusal, UserChange};
 use crate::key::{KeyId, KeyRecord, MAX_KEY_NAME_LENGTH_BYTES, MAX_KEY_NETWORKS};
 use crate::session::{SessionId, SessionRecord};
 
@@ -163,10 +163,10 @@ impl Identities {
         fits.then_some(()).ok_or(Refusal::OutOfBounds)
     }
 
-    /// Applies what was decided.
-    pub fn apply(&mut self, change: &Change) {
+    /// Applies what was decided. What it ends is appended to `ended`.
+    pub fn apply(&mut self, change: &Change, ended: &mut Vec<Ended>) {
         match change {
-            Change::User(change) => self.change_user(change),
+            Change::User(change) => self.change_user(change, ended),
             Change::AddKey(record) => {
                 self.keys_of.insert((record.user, record.key), ());
                 self.keys.insert(record.key, record.clone());
@@ -174,6 +174,7 @@ impl Identities {
             Change::RevokeKey { key, .. } => {
                 if let Some(record) = self.keys.remove(key) {
                     self.keys_of.remove(&(record.user, *key));
+                    ended.push(Ended::Key(*key));
                 }
             }
             Change::KeyUsed { key, at_ms } => {
@@ -181,19 +182,19 @@ impl Identities {
                     record.used_ms = record.used_ms.max(Some(*at_ms));
                 }
             }
-            Change::OpenSession(record) => self.open_session(record),
+            Change::OpenSession(record) => self.open_session(record, ended),
             Change::RotateSession { session, new_hash, expires_ms, .. } => {
                 if let Some(record) = self.sessions.get_mut(session) {
                     record.token_hash = *new_hash;
                     record.expires_ms = *expires_ms;
                 }
             }
-            Change::CloseSession { session } => self.close_session(*session),
-            Change::CloseSessions { user } => self.close_sessions(*user),
+            Change::CloseSession { session } => self.close_session(*session, ended),
+            Change::CloseSessions { user } => self.close_sessions(*user, ended),
         }
     }
 
-    fn change_user(&mut self, change: &UserChange) {
+    fn change_user(&mut self, change: &UserChange, ended: &mut Vec<Ended>) {
         let UserChange { user, role, password_hash, rate } = change;
         let identity = self.users.entry(*user).or_default();
         if let Some(role) = role {
@@ -209,11 +210,11 @@ impl Identities {
             self.users.remove(user);
         }
         if password_hash.is_some() {
-            self.close_sessions(*user);
+            self.close_sessions(*user, ended);
         }
     }
 
-    fn open_session(&mut self, record: &SessionRecord) {
+    fn open_session(&mut self, record: &SessionRecord, ended: &mut Vec<Ended>) {
         let (user, now_ms) = (record.user, record.opened_ms);
         let mut open: Vec<(u64, SessionId)> =
             self.sessions_of(user).map(|known| (known.expires_ms, known.session)).collect();
@@ -221,28 +222,68 @@ impl Identities {
         let too_many = (open.len() + 1).saturating_sub(MAX_SESSIONS_PER_USER);
         for (place, (expires_ms, session)) in open.into_iter().enumerate() {
             if place < too_many || expires_ms <= now_ms {
-                self.close_session(session);
+                self.close_session(session, ended);
             }
         }
         self.sessions_of.insert((user, record.session), ());
         self.sessions.insert(record.session, *record);
     }
 
-    fn close_session(&mut self, session: SessionId) {
-        if let Some(record) = self.sessions.remove(&session) {
-            self.sessions_of.remove(&(record.user, session));
+    fn close_session(&mut self, session: SessionId, ended: &mut Vec<Ended>) {
+        if self.remove_session(session) {
+            ended.push(Ended::Session(session));
         }
     }
 
-    fn close_sessions(&mut self, user: UserId) {
+    fn close_sessions(&mut self, user: UserId, ended: &mut Vec<Ended>) {
         let sessions: Vec<SessionId> =
             self.sessions_of(user).map(|record| record.session).collect();
-        sessions.into_iter().for_each(|session| self.close_session(session));
+        for session in sessions {
+            self.remove_session(session);
+        }
+        ended.push(Ended::User(user));
     }
 
-    /// Adds what an image shows of a user.
-    pub fn restore_user(&mut self, user: UserId, identity: UserIdentity) {
-        self.users.insert(user, identity);
+    fn remove_session(&mut self, session: SessionId) -> bool {
+        let Some(record) = self.sessions.remove(&session) else { return false };
+        self.sessions_of.remove(&(record.user, session));
+        true
+    }
+
+    /// Adds what an image shows of a user. `false`, and nothing is added, when it is there already or
+    /// no change could have made it so; likewise the next two.
+    #[must_use]
+    pub fn restore_user(&mut self, user: UserId, identity: UserIdentity) -> bool {
+        let hash = identity.password_hash.as_ref();
+        let fits = hash.is_none_or(|hash| hash.len() <= MAX_PASSWORD_HASH_LENGTH_BYTES);
+        let is_new = fits && identity != UserIdentity::default() && !self.users.contains_key(&user);
+        if is_new {
+            self.users.insert(user, identity);
+        }
+        is_new
+    }
+
+    /// Adds a key that an image shows.
+    #[must_use]
+    pub fn restore_key(&mut self, record: KeyRecord) -> bool {
+        let is_new = self.check_new_key(&record).is_ok();
+        if is_new {
+            self.keys_of.insert((record.user, record.key), ());
+            self.keys.insert(record.key, record);
+        }
+        is_new
+    }
+
+    /// Adds a session that an image shows.
+    #[must_use]
+    pub fn restore_session(&mut self, record: SessionRecord) -> bool {
+        let is_new = !self.sessions.contains_key(&record.session)
+            && self.sessions_of(record.user).count() < MAX_SESSIONS_PER_USER;
+        if is_new {
+            self.sessions_of.insert((record.user, record.session), ());
+            self.sessions.insert(record.session, record);
+        }
+        is_new
     }
 }
 

@@ -30,9 +30,17 @@ fn session(id: u64, opened_ms: u64) -> SessionRecord {
 }
 
 fn change(table: &mut Identities, asked: Change) -> Result<Outcome, Refusal> {
+    change_and_tell(table, asked).map(|(outcome, _)| outcome)
+}
+
+fn change_and_tell(
+    table: &mut Identities,
+    asked: Change,
+) -> Result<(Outcome, Vec<Ended>), Refusal> {
     let (change, outcome) = table.decide(&asked)?;
-    table.apply(&change);
-    Ok(outcome)
+    let mut ended = Vec::new();
+    table.apply(&change, &mut ended);
+    Ok((outcome, ended))
 }
 
 fn rotate(id: u64, old: u8, new: u8, at_ms: u64) -> Change {
@@ -116,4 +124,47 @@ fn a_user_like_any_other_takes_no_room() {
     assert_eq!((table.role(USER), table.users().count()), (Role::Auditor, 1));
     change(&mut table, role(Some(Role::User))).unwrap();
     assert_eq!((table.role(USER), table.users().count()), (Role::User, 0));
+}
+
+#[test]
+fn every_end_of_a_credential_is_told() {
+    let mut table = Identities::default();
+    let mut ended = |asked| change_and_tell(&mut table, asked).unwrap().1;
+    for id in 0..MAX_SESSIONS_PER_USER as u64 {
+        assert_eq!(ended(Change::OpenSession(session(id, id))), []);
+    }
+    let oldest = Ended::Session(SessionId(0));
+    assert_eq!(ended(Change::OpenSession(session(90, 50))), [oldest]);
+    assert_eq!(ended(rotate(1, 1, 2, 60)), []);
+    assert_eq!(ended(rotate(1, 1, 3, 60)), [Ended::Session(SessionId(1))]);
+    let logout = Change::CloseSession { session: SessionId(2) };
+    assert_eq!(ended(logout), [Ended::Session(SessionId(2))]);
+    assert_eq!(ended(Change::CloseSessions { user: USER }), [Ended::User(USER)]);
+    let password_hash = Some("$argon2id$…".to_owned());
+    let password = UserChange { user: USER, password_hash, ..UserChange::default() };
+    assert_eq!(ended(Change::User(password)), [Ended::User(USER)]);
+    let role = UserChange { user: USER, role: Some(Role::Support), ..UserChange::default() };
+    assert_eq!(ended(Change::User(role)), []);
+    assert_eq!(ended(Change::AddKey(key(1))), []);
+    assert_eq!(ended(Change::KeyUsed { key: KeyId(1), at_ms: 5 }), []);
+    assert_eq!(ended(Change::RevokeKey { key: KeyId(1), owner: None }), [Ended::Key(KeyId(1))]);
+}
+
+#[test]
+fn an_image_that_no_change_could_have_made_is_refused() {
+    let mut table = Identities::default();
+    assert!(!table.restore_user(USER, UserIdentity::default()));
+    let auditor = UserIdentity { role: Role::Auditor, ..UserIdentity::default() };
+    assert!(table.restore_user(USER, auditor.clone()) && !table.restore_user(USER, auditor));
+    let password_hash = Some("h".repeat(MAX_PASSWORD_HASH_LENGTH_BYTES + 1));
+    let long = UserIdentity { password_hash, ..UserIdentity::default() };
+    assert!(!table.restore_user(UserId(8), long));
+    for id in 0..MAX_KEYS_PER_USER as u64 {
+        assert!(table.restore_key(key(id)) && !table.restore_key(key(id)));
+    }
+    assert!(!table.restore_key(key(999)));
+    for id in 0..MAX_SESSIONS_PER_USER as u64 {
+        assert!(table.restore_session(session(id, 0)) && !table.restore_session(session(id, 0)));
+    }
+    assert!(!table.restore_session(session(999, 0)));
 }

@@ -18,7 +18,7 @@ pub const FRAME_HEADER_BYTES: usize = 16;
 /// sender cuts it, by [`MAX_PEER_MESSAGES`].
 pub const MAX_RECORD_BYTES: usize = 256 << 10;
 /// Messages that always fit a record, as long as each holds no long list of its own (a `CutReport`
-/// grows with the number of assets: its sender must look at [`crate::encoded_length`]).
+/// grows with the number of assets, an `Identity` may hold a key: their sender must count what they take).
 pub const MAX_PEER_MESSAGES: usize = 1_000;
 /// The chain before the first batch of a journal.
 pub const GENESIS_CHAIN: u64 = 0;

@@ -1,5 +1,8 @@
 //! Users and their balances.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use money::{AssetId, FixedState, Map, Units, UserId};
 
 /// A user's place in the ledger, dense from 0 in the order of creation.
@@ -86,6 +89,8 @@ struct House {
 #[derive(Debug)]
 pub struct Ledger {
     index: Map<UserId, Account>,
+    /// The same in order, for lists of users.
+    by_id: BTreeMap<UserId, Account>,
     people: Vec<Person>,
     balances: Vec<Balance>,
     /// By asset id.
@@ -98,6 +103,7 @@ impl Ledger {
     pub fn new(hash_seed: u64) -> Ledger {
         Ledger {
             index: Map::with_hasher(FixedState::new(hash_seed)),
+            by_id: BTreeMap::new(),
             people: Vec::new(),
             balances: Vec::new(),
             house: Vec::new(),
@@ -123,6 +129,7 @@ impl Ledger {
         let account = Account(self.people.len() as u32);
         self.people.push(Person { user, name, frozen: false, slots: Vec::new() });
         self.index.insert(user, account);
+        self.by_id.insert(user, account);
         Ok(account)
     }
 
@@ -136,6 +143,13 @@ impl Ledger {
     #[inline]
     pub fn user(&self, account: Account) -> UserId {
         self.people[account.0 as usize].user
+    }
+
+    /// Up to `limit` accounts by user id, behind `after`, which nobody need have.
+    pub fn accounts_after(&self, after: Option<UserId>, limit: usize) -> Vec<Account> {
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.by_id.range((first, Bound::Unbounded));
+        range.take(limit).map(|(_, &account)| account).collect()
     }
 
     /// The name of a user.
@@ -389,6 +403,22 @@ mod tests {
         assert_eq!(ledger.deposit(slot, 1), Err(LedgerError::TooLarge));
         assert_eq!(ledger.deposit(slot, u128::MAX), Err(LedgerError::TooLarge));
         assert_eq!(ledger.balance(slot).avail, MAX_TOTAL_UNITS);
+    }
+
+    #[test]
+    fn users_are_listed_by_id_whatever_the_order_of_their_creation() {
+        let mut ledger = Ledger::new(1);
+        for user in [7, 3, 9, 1] {
+            ledger.create_user(UserId(user), None).unwrap();
+        }
+        let listed = |after: Option<u64>, limit| -> Vec<u64> {
+            let accounts = ledger.accounts_after(after.map(UserId), limit).into_iter();
+            accounts.map(|account| ledger.user(account).0).collect()
+        };
+        assert_eq!(listed(None, 3), [1, 3, 7]);
+        assert_eq!(listed(Some(3), 3), [7, 9]);
+        assert_eq!(listed(Some(4), 1), [7]);
+        assert!(listed(Some(u64::MAX), 1).is_empty());
     }
 
     #[test]

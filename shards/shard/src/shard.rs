@@ -21,6 +21,9 @@ pub const CONFIRM_EVERY_MESSAGES: u64 = 1_024;
 /// Most bytes that a message takes in a record without its list; 190 is the longest that a test of
 /// the journal's encoding found.
 const MESSAGE_BYTES: usize = 256;
+/// Most bytes that a change of a role, a key or a session takes beside its message: a key with all its
+/// networks is the longest.
+const CHANGE_BYTES: usize = 768;
 /// What a record takes beside its messages, generously.
 const RECORD_HEADER_BYTES: usize = 1_024;
 
@@ -40,7 +43,7 @@ pub enum Output {
     Reply(Origin, Reply),
     /// Messages for a peer.
     Send(ShardId, PeerBatch),
-    /// Something happened; only when somebody watches.
+    /// Something happened; but for the end of credentials only when somebody watches.
     Event(Event),
     /// What [`Shard::announce_durable`] was called with.
     Durable(u64),
@@ -379,12 +382,14 @@ impl<D: Disk> Shard<D> {
 }
 
 /// Takes off the end of a batch what the receiver's record might have no room for: it would have to
-/// stop, and again after every restart. Only messages that hold a list of their own are long.
+/// stop, and again after every restart. Only messages that hold a list of their own are long, and those
+/// with a key or a password's hash.
 fn cut_to_record(batch: &mut PeerBatch) {
     let mut left = MAX_RECORD_BYTES - RECORD_HEADER_BYTES;
     let fitting = batch.messages.iter().take_while(|message| {
         let list = match message {
             Message::CutReport { totals, .. } => totals.len() * size_of::<AssetTotals>(),
+            Message::Identity { .. } => CHANGE_BYTES,
             _ => 0,
         };
         let fits = MESSAGE_BYTES + list <= left;

@@ -4,11 +4,16 @@
 use std::path::{Path, PathBuf};
 
 use engine::{Command, Transfer};
+use identity::{
+    Change, KeyId, KeyKind, KeyRecord, MAX_KEY_NAME_LENGTH_BYTES, MAX_KEY_NETWORKS,
+    MAX_KEYS_PER_USER, MAX_PASSWORD_HASH_LENGTH_BYTES, Network, Permissions, UserChange,
+};
 use journal::{JournalConfig, StdDisk, block_on};
 use money::{Asset, AssetId, ShardId, UserId};
 use shard::{Output, Shard, ShardError};
 
 const ASSETS: u32 = 200;
+const KEYS: u64 = 1_000;
 
 /// A directory that is gone with the test.
 struct Directory(PathBuf);
@@ -55,6 +60,53 @@ fn settle(shards: &mut [Shard<StdDisk>; 2]) -> Result<(), ShardError> {
     Ok(())
 }
 
+/// After a restart what was not confirmed is sent again.
+fn restart(directory: &Path, shards: [Shard<StdDisk>; 2]) -> [Shard<StdDisk>; 2] {
+    drop(shards);
+    let mut shards = [open(directory, 0), open(directory, 1)];
+    for here in 0..2u16 {
+        let there = 1 - here;
+        let applied = shards[usize::from(there)].greeting(ShardId(here));
+        shards[usize::from(here)].resume(ShardId(there), applied).expect("they agree");
+    }
+    shards
+}
+
+#[test]
+fn many_of_the_longest_keys_fit_the_records() {
+    let name = format!("ringbook-keys-{}", std::process::id());
+    let directory = Directory(std::env::temp_dir().join(name));
+    let mut shards = [open(&directory.0, 0), open(&directory.0, 1)];
+    let network = Network::parse("2001:db8::/32").expect("a network");
+    for number in 0..KEYS {
+        let record = KeyRecord {
+            key: KeyId(number),
+            user: UserId(number / MAX_KEYS_PER_USER as u64),
+            name: "k".repeat(MAX_KEY_NAME_LENGTH_BYTES),
+            kind: KeyKind::Ed25519 { public: [7; 32] },
+            permissions: Permissions::ALL,
+            networks: vec![network; MAX_KEY_NETWORKS],
+            created_ms: u64::MAX,
+            expires_ms: Some(u64::MAX),
+            used_ms: Some(u64::MAX),
+        };
+        let command = Command::Identity(Box::new(Change::AddKey(record)));
+        shards[0].command(0, command, None).expect("there is room");
+        let user = UserId(number);
+        let password_hash = Some("h".repeat(MAX_PASSWORD_HASH_LENGTH_BYTES));
+        let password = UserChange { user, password_hash, ..UserChange::default() };
+        let command = Command::Identity(Box::new(Change::User(password)));
+        shards[0].command(0, command, None).expect("there is room");
+    }
+    // One batch as long as a record may be, and not one message more.
+    settle(&mut shards).expect("keys fit");
+    let mut shards = restart(&directory.0, shards);
+    settle(&mut shards).expect("the same after a restart");
+    let [registrar, other] = &shards;
+    assert_eq!(other.engine().identities().keys().count() as u64, KEYS);
+    assert_eq!(registrar.engine().identities(), other.engine().identities());
+}
+
 #[test]
 fn many_proofs_of_many_assets_fit_the_records() {
     let name = format!("ringbook-records-{}", std::process::id());
@@ -84,12 +136,6 @@ fn many_proofs_of_many_assets_fit_the_records() {
         command(&mut shards, 0, Command::Prove);
     }
     settle(&mut shards).expect("sixteen reports at once fit");
-    drop(shards);
-    let mut shards = [open(&directory.0, 0), open(&directory.0, 1)];
-    for here in 0..2u16 {
-        let there = 1 - here;
-        let applied = shards[usize::from(there)].greeting(ShardId(here));
-        shards[usize::from(here)].resume(ShardId(there), applied).expect("they agree");
-    }
+    let mut shards = restart(&directory.0, shards);
     settle(&mut shards).expect("the same after a restart");
 }

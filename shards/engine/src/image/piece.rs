@@ -1,5 +1,6 @@
 //! The pieces, as they stand in a snapshot.
 
+use identity::{KeyRecord, Outcome, SessionRecord, UserIdentity};
 use money::{
     Asset, AssetId, Cid, Lots, OrderId, OrderKind, OrderStatus, Price, Role, SelfTrade, ShardId,
     Side, SymbolId, SymbolSpec, TimeInForce, TradeId, Units, UserId,
@@ -58,6 +59,12 @@ pub enum Piece {
     Cut(CutImage),
     /// Totals of the cut before, by asset id.
     CutTotals(Vec<AssetTotals>),
+    /// What is known of users beside their accounts, of all shards' users, by id.
+    Identities(Vec<(UserId, UserIdentity)>),
+    /// All keys, by id.
+    Keys(Vec<KeyRecord>),
+    /// All open sessions, by id.
+    Sessions(Vec<SessionRecord>),
 }
 
 /// What counts up, and what is sure to be there once.
@@ -255,7 +262,7 @@ pub struct PeerImage {
 }
 
 /// What was asked.
-#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub enum QuestionKind {
     /// Place an order and wait for both sides' settlement.
     Place(OrderId),
@@ -270,10 +277,13 @@ pub enum QuestionKind {
     Asset(AssetId),
     /// Define or change a symbol.
     Symbol(SymbolId),
+    /// Change a role, a key or a session: it comes to this. In a box, so that the other kinds keep their
+    /// length in snapshots of before.
+    Identity(Box<Outcome>),
 }
 
 /// A question under way.
-#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct QuestionImage {
     /// Its ticket.
     pub ticket: Ticket,

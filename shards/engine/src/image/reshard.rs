@@ -78,6 +78,9 @@ pub enum ReshardError {
     /// The shards know different assets or symbols: a defect.
     #[error("shard {0} knows other assets or symbols than shard 0")]
     Registry(ShardId),
+    /// The shards know different roles, keys or sessions: a defect.
+    #[error("shard {0} knows other roles, keys or sessions than shard 0")]
+    Identities(ShardId),
     /// The pieces do not fit: a defect.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -142,6 +145,9 @@ fn settle(engines: &mut [Engine]) -> Result<u64, ReshardError> {
             || engine.registry.symbols() != engines[0].registry.symbols()
         {
             return Err(ReshardError::Registry(engine.here));
+        }
+        if engine.identities != engines[0].identities {
+            return Err(ReshardError::Identities(engine.here));
         }
     }
     Ok(delivered)
@@ -355,6 +361,9 @@ fn new_engine(
                 }
             }
         }
+    }
+    for piece in old[0].known_identities() {
+        restore.piece(piece)?;
     }
     Ok(restore.finish()?)
 }

@@ -59,6 +59,9 @@ pub enum ImageError {
     /// A payment, question or cut that is there twice.
     #[error("{0} twice")]
     Twice(&'static str),
+    /// A role, key or session that is there twice or out of its bounds.
+    #[error("{0} is there twice or out of its bounds")]
+    Identity(&'static str),
     /// What is frozen is not what the open orders hold.
     #[error("user {user} has {frozen} units of asset {asset} frozen, the open orders hold {held}")]
     Frozen {
@@ -165,6 +168,7 @@ impl Restore {
             }
             Piece::Cut(cut) => self.cut(cut)?,
             Piece::CutTotals(totals) => self.cut_totals(&totals)?,
+            Piece::Identities(_) | Piece::Keys(_) | Piece::Sessions(_) => self.identities(piece)?,
         }
         Ok(())
     }
@@ -340,11 +344,29 @@ impl Restore {
             QuestionKind::CancelAll { more } => Question::CancelAll { more },
             QuestionKind::Asset(asset) => Question::Asset(asset),
             QuestionKind::Symbol(symbol) => Question::Symbol(symbol),
+            QuestionKind::Identity(outcome) => Question::Identity(*outcome),
         };
         let origins = Vec::new();
         let pending = Pending { question, outstanding, probes, count, refusal: None, origins };
         let is_new = self.engine.pending.restore(ticket, pending);
         if is_new { Ok(()) } else { Err(ImageError::Twice("a question")) }
+    }
+
+    fn identities(&mut self, piece: Piece) -> Result<(), ImageError> {
+        let table = &mut self.engine.identities;
+        let (what, fits) = match piece {
+            Piece::Identities(users) => {
+                let mut users = users.into_iter();
+                ("a user's role", users.all(|(user, known)| table.restore_user(user, known)))
+            }
+            Piece::Keys(keys) => ("a key", keys.into_iter().all(|key| table.restore_key(key))),
+            Piece::Sessions(sessions) => {
+                let mut sessions = sessions.into_iter();
+                ("a session", sessions.all(|session| table.restore_session(session)))
+            }
+            _ => ("a piece", false),
+        };
+        if fits { Ok(()) } else { Err(ImageError::Identity(what)) }
     }
 
     fn cut(&mut self, image: CutImage) -> Result<(), ImageError> {

@@ -46,6 +46,7 @@ impl Engine {
             .chain(self.placement.all().filter(|&to| to != self.here).flat_map(|to| self.peer(to)))
             .chain(chunks(self.questions()).map(Piece::Questions))
             .chain(self.open_cuts())
+            .chain(self.known_identities())
     }
 
     /// Assets and symbols.
@@ -56,6 +57,15 @@ impl Engine {
         chunks(self.registry.assets().iter().cloned())
             .map(Piece::Assets)
             .chain(chunks(symbols).map(Piece::Symbols))
+    }
+
+    /// Roles, keys and sessions.
+    pub(super) fn known_identities(&self) -> impl Iterator<Item = Piece> {
+        let users = self.identities.users().map(|(user, identity)| (user, identity.clone()));
+        chunks(users)
+            .map(Piece::Identities)
+            .chain(chunks(self.identities.keys().cloned()).map(Piece::Keys))
+            .chain(chunks(self.identities.sessions().copied()).map(Piece::Sessions))
     }
 
     /// The markets of this shard, by symbol id.
@@ -165,6 +175,7 @@ fn question(ticket: Ticket, pending: &Pending) -> QuestionImage {
         Question::CancelAll { more } => QuestionKind::CancelAll { more },
         Question::Asset(asset) => QuestionKind::Asset(asset),
         Question::Symbol(symbol) => QuestionKind::Symbol(symbol),
+        Question::Identity(outcome) => QuestionKind::Identity(Box::new(outcome)),
     };
     let &Pending { outstanding, probes, count, .. } = pending;
     QuestionImage { ticket, kind, outstanding, probes, count }

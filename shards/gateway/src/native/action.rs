@@ -93,9 +93,13 @@ impl Action {
                 | Query::PublicTrades { limit, .. }
                 | Query::Klines { limit, .. }
                 | Query::Tape { limit, .. }
-                | Query::Book { limit, .. } => *limit > MANY_ROWS,
+                | Query::Book { limit, .. }
+                | Query::Users { limit, .. } => *limit > MANY_ROWS,
                 Query::Balances { .. } => true,
-                Query::Order { .. } | Query::Ticker { .. } | Query::Status { .. } => false,
+                Query::Order { .. }
+                | Query::Ticker { .. }
+                | Query::Status { .. }
+                | Query::User { .. } => false,
             },
             Action::Answer(answer) => answer.shows_state,
             Action::Gather { .. } | Action::Metrics { .. } | Action::Sessions { .. } => true,

@@ -43,7 +43,8 @@ fn code_of(refusal: &Refusal, shape: Shape) -> Code {
         | Refusal::SymbolInvalid(_)
         | Refusal::ReferenceReused
         | Refusal::AmountTooLarge
-        | Refusal::CursorGone => Code::InvalidParameter,
+        | Refusal::CursorGone
+        | Refusal::Identity(_) => Code::InvalidParameter,
     }
 }
 

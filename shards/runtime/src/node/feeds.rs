@@ -161,6 +161,8 @@ impl Node {
             &Event::Fill { user, .. } | &Event::Balance { user, .. } => {
                 self.tell_user_watchers(user, event);
             }
+            // The end of credentials concerns no feed.
+            Event::CredentialEnded(_) => {}
         }
     }
 

@@ -158,7 +158,7 @@ impl Node {
                 }
             }
             // Of nobody's own.
-            Event::Trade { .. } | Event::Level { .. } => {}
+            Event::Trade { .. } | Event::Level { .. } | Event::CredentialEnded(_) => {}
         }
     }
 }
@@ -195,7 +195,7 @@ fn channel_of(event: &Event) -> Option<Channel> {
         Event::Order(_) => Some(Channel::OrderUpdates),
         Event::Fill { .. } => Some(Channel::OwnTrades),
         Event::Balance { .. } => Some(Channel::BalanceUpdates),
-        Event::Trade { .. } | Event::Level { .. } => None,
+        Event::Trade { .. } | Event::Level { .. } | Event::CredentialEnded(_) => None,
     }
 }
 
@@ -209,7 +209,7 @@ fn write_native(event: &Event, registry: &Registry, out: &mut Vec<u8>) {
             }
         }
         // Of nobody's own.
-        Event::Trade { .. } | Event::Level { .. } => {}
+        Event::Trade { .. } | Event::Level { .. } | Event::CredentialEnded(_) => {}
     }
 }
 

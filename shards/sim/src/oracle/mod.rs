@@ -8,6 +8,7 @@
 mod arithmetic;
 mod books;
 mod home;
+mod identities;
 mod reshard;
 mod shard;
 
@@ -36,6 +37,10 @@ pub(crate) fn compare(clients: &Clients, engines: &Engines<'_>, oracle: &[&Naive
                 assert_eq!(real, naive, "book of symbol {symbol}, {side}");
             }
         }
+    }
+    for shard in oracle {
+        let real = engines.engines[usize::from(shard.here.0)].identities();
+        shard.identities.compare(real, &format!("on shard {}", shard.here));
     }
     let known = |user: &UserId| oracle.iter().any(|shard| shard.users.contains(user));
     let there = |user: UserId| engines.balances(user).is_some();

@@ -74,6 +74,7 @@ fn beginning(old: &[NaiveShard], here: ShardId, placement: Placement) -> NaiveSh
     new.now_ms = most(|shard| shard.now_ms);
     new.assets.clone_from(&old[0].assets);
     new.symbols.clone_from(&old[0].symbols);
+    new.identities.clone_from(&old[0].identities);
     new.order_count = most(|shard| shard.order_count);
     new.user_count = users.div_ceil(u64::from(placement.shards()));
     new

@@ -10,6 +10,7 @@ use money::{
 
 use super::books::NaiveMarket;
 use super::home::NaiveOrder;
+use super::identities::NaiveIdentities;
 
 /// Ids given by the exchange begin here.
 const FIRST_AUTOMATIC_USER: u64 = 1_001;
@@ -35,6 +36,7 @@ pub(crate) struct NaiveShard {
     pub now_ms: u64,
     pub assets: Vec<Asset>,
     pub symbols: Vec<NaiveSymbol>,
+    pub identities: NaiveIdentities,
     /// References that came before their symbol.
     pub(super) early: BTreeMap<SymbolId, Price>,
     /// In the order of their creation.
@@ -65,6 +67,7 @@ impl NaiveShard {
             now_ms: 0,
             assets: Vec::new(),
             symbols: Vec::new(),
+            identities: NaiveIdentities::default(),
             early: BTreeMap::new(),
             users: Vec::new(),
             user_count: FIRST_AUTOMATIC_USER.div_ceil(u64::from(placement.shards())),
@@ -141,6 +144,11 @@ impl NaiveShard {
                 let (symbol, patch) = (*symbol, patch.clone());
                 self.tell_all(Message::UpdateSymbol { ticket: 0, symbol, patch });
             }
+            Command::Identity(asked) => {
+                let change = Box::new(self.identities.decide(asked));
+                self.identities.apply(&change);
+                self.tell_all(Message::Identity { ticket: 0, change });
+            }
         }
     }
 
@@ -163,6 +171,7 @@ impl NaiveShard {
                 self.define_symbol(&definition.spec, definition.reference);
             }
             Message::UpdateSymbol { symbol, patch, .. } => self.update_symbol(*symbol, patch),
+            Message::Identity { change, .. } => self.identities.apply(change),
             Message::Probe { .. }
             | Message::ProbeDone { .. }
             | Message::Defined { .. }
@@ -308,7 +317,8 @@ fn essence(message: &Message) -> Option<Message> {
         | Message::Move { ticket, .. }
         | Message::DefineAsset { ticket, .. }
         | Message::DefineSymbol { ticket, .. }
-        | Message::UpdateSymbol { ticket, .. } => *ticket = 0,
+        | Message::UpdateSymbol { ticket, .. }
+        | Message::Identity { ticket, .. } => *ticket = 0,
         Message::Done { ticket, probes, .. } => (*ticket, *probes) = (0, 0),
         Message::Fill(_) | Message::MakerExpired { .. } | Message::Reference { .. } => {}
         Message::Probe { .. }

@@ -162,7 +162,10 @@ impl Board {
                 book.each.note(side, price);
                 book.delayed.note(side, price);
             }
-            Event::Order(_) | Event::Fill { .. } | Event::Balance { .. } => {}
+            Event::Order(_)
+            | Event::Fill { .. }
+            | Event::Balance { .. }
+            | Event::CredentialEnded(_) => {}
         }
     }
 
