@@ -57,7 +57,7 @@ async fn secure(
     match secured {
         Ok(connection) => (node.serving.get() == Serving::Ready).then_some(connection),
         Err(error) => {
-            if matches!(error, HandshakeError::TooMany) {
+            if matches!(error, HandshakeError::TooMany(_)) {
                 node.metrics.connection_refused();
             }
             tracing::debug!(%peer, %error, "no TLS connection");

@@ -25,10 +25,10 @@ const MAX_HANDSHAKES: usize = 2_048;
 /// Why a connection came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    #[error("{MAX_HANDSHAKES} handshakes are under way, the most that a shard may have")]
-    TooMany,
-    #[error("the handshake took longer than {} s", HANDSHAKE_TIME_LIMIT.as_secs())]
-    TimedOut,
+    #[error("{0} handshakes are under way, the most that a shard may have")]
+    TooMany(usize),
+    #[error("the handshake took longer than {} ms", .0.as_millis())]
+    TimedOut(Duration),
     #[error(transparent)]
     Failed(#[from] io::Error),
 }
@@ -37,11 +37,17 @@ pub(crate) enum HandshakeError {
 pub(crate) struct Handshakes {
     tls: Arc<Tls>,
     under_way: Cell<usize>,
+    most: usize,
+    time_limit: Duration,
 }
 
 impl Handshakes {
     pub fn new(tls: Arc<Tls>) -> Handshakes {
-        Handshakes { tls, under_way: Cell::new(0) }
+        Handshakes::bounded(tls, MAX_HANDSHAKES, HANDSHAKE_TIME_LIMIT)
+    }
+
+    pub(super) fn bounded(tls: Arc<Tls>, most: usize, time_limit: Duration) -> Handshakes {
+        Handshakes { tls, under_way: Cell::new(0), most, time_limit }
     }
 
     /// Has a connection speak TLS from now on. One that does not come to it is closed.
@@ -49,8 +55,8 @@ impl Handshakes {
         let _place = self.place()?;
         let writer = connection.writer();
         let secured = or(self.shake_hands(connection), async {
-            glommio::timer::sleep(HANDSHAKE_TIME_LIMIT).await;
-            Err(HandshakeError::TimedOut)
+            glommio::timer::sleep(self.time_limit).await;
+            Err(HandshakeError::TimedOut(self.time_limit))
         });
         let secured = secured.await;
         if secured.is_err() {
@@ -69,8 +75,8 @@ impl Handshakes {
     }
 
     fn place(&self) -> Result<Place<'_>, HandshakeError> {
-        if self.under_way.get() >= MAX_HANDSHAKES {
-            return Err(HandshakeError::TooMany);
+        if self.under_way.get() >= self.most {
+            return Err(HandshakeError::TooMany(self.most));
         }
         self.under_way.set(self.under_way.get() + 1);
         Ok(Place(&self.under_way))
