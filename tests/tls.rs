@@ -250,7 +250,8 @@ fn orders_are_pushed_over_a_websocket_of_another_shard() {
         let subscribe =
             json!({"type": "subscribe", "channel": "depth", "symbol": "BTC_USDT", "id": 1});
         socket.send(Message::text(subscribe.to_string())).expect("sent");
-        let order = r#"{"symbol":"BTC_USDT","side":"BUY","type":"LIMIT","price":"100.00","qty":"0.5"}"#;
+        let order =
+            r#"{"symbol":"BTC_USDT","side":"BUY","type":"LIMIT","price":"100.00","qty":"0.5"}"#;
         let length = order.len();
         let request = format!(
             "POST /api/v1/create_order HTTP/1.1\r\nHost: localhost\r\nX-User-ID: 1001\r\n\
