@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::limits::LimitArguments;
 use crate::load::arguments::LoadCommand;
 use crate::time::Instant;
+use crate::tls::TlsArguments;
 
 /// A self-hosted exchange server: orders over HTTP, matched, settled and journaled on every core.
 #[derive(Debug, Parser)]
@@ -128,6 +129,9 @@ pub struct ServeArguments {
     /// Bounds on connections.
     #[command(flatten)]
     pub limits: LimitArguments,
+    /// The certificate.
+    #[command(flatten)]
+    pub tls: TlsArguments,
     /// Begin a new data directory without any assets, symbols and users [default: false]
     #[arg(long, env = "RINGBOOK_EMPTY", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]

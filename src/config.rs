@@ -20,6 +20,7 @@ use crate::bootstrap::{self, AssetTable, Beginning, SymbolTable, UserTable};
 use crate::cli::{LogFormat, ServeArguments};
 use crate::limits::{self, LimitArguments};
 use crate::retention::{self, RetentionTable};
+use crate::tls::{self, TlsTable};
 
 const MIB_BYTES: u64 = 1 << 20;
 /// Longest segment: beyond it a data directory is no easier to handle, only slower to prepare.
@@ -49,6 +50,8 @@ struct File {
     limits: LimitArguments,
     #[serde(default)]
     retention: RetentionTable,
+    #[serde(default)]
+    tls: TlsTable,
     log_format: Option<LogFormat>,
     log_level: Option<String>,
     #[serde(default)]
@@ -122,6 +125,7 @@ fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
         )?,
         static_dir: flags.static_dir.or(file.static_dir),
         connections: limits::combine(flags.limits, file.limits)?,
+        tls: tls::combine(flags.tls, file.tls)?,
         bootstrap: bootstrap(flags.empty.or(file.empty).unwrap_or(false), &beginning)?,
         ..defaults
     };
@@ -200,6 +204,8 @@ mod tests {
             ("segment_mib = 0", "segment_mib"),
             ("snapshot_every_mib = 99999999999", "snapshot_every_mib"),
             ("[retention]\nsnapshots = 0", "retention.snapshots"),
+            ("[tls]\ncertificate = \"a.pem\"", "tls.key"),
+            ("[tls]\nmin_version = \"1.1\"", "1.1"),
             ("log_format = \"xml\"", "xml"),
             ("log_level = \"no=such=level\"", "log_level"),
             ("admin_token = \"\"", "admin_token"),

@@ -18,6 +18,7 @@ mod serve;
 mod snapshot_tool;
 mod terminal;
 mod time;
+mod tls;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -45,5 +45,6 @@ fn announce(ready: &Ready, data: &str) {
         thousands(ready.recovered_records),
         duration(ready.recovery)
     );
-    terminal::say(&format!("listening on http://{address}\n"));
+    let scheme = if ready.is_tls { "https" } else { "http" };
+    terminal::say(&format!("listening on {scheme}://{address}\n"));
 }

@@ -13,6 +13,7 @@ use crate::layout::LayoutError;
 use crate::lock::LockError;
 use crate::registry::ConnectionLimits;
 use crate::snapshots::SnapshotPolicy;
+use crate::tls::{TlsError, TlsFiles};
 
 /// One node: all its shards, in one process.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct NodeConfig {
     pub static_dir: Option<PathBuf>,
     /// Bounds on connections.
     pub connections: ConnectionLimits,
+    /// With which certificate every port speaks TLS; `None`: none does.
+    pub tls: Option<TlsFiles>,
     /// Whether to listen at all.
     pub listen: bool,
     /// Applied in order, by shard 0, when the data directory is new.
@@ -68,6 +71,7 @@ impl Default for NodeConfig {
             allow_memory: false,
             static_dir: None,
             connections: ConnectionLimits::default(),
+            tls: None,
             listen: true,
             bootstrap: Vec::new(),
         }
@@ -79,6 +83,8 @@ impl Default for NodeConfig {
 pub struct Ready {
     /// Where it listens, if it does.
     pub address: Option<SocketAddr>,
+    /// Whether it speaks TLS there.
+    pub is_tls: bool,
     /// How many shards run.
     pub shards: u16,
     /// Journal records replayed, over all shards.
@@ -135,6 +141,9 @@ pub enum RunError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Signals or threads cannot be set up.
     #[error("{what}: {source}")]
     System {

@@ -1,9 +1,11 @@
-//! Ending on purpose: `SIGTERM` and `SIGINT` become one notice to every executor.
+//! Ending on purpose: `SIGTERM`, `SIGINT` and `SIGHUP` become one notice to every executor.
 //!
 //! The order matters. [`block_signals`] comes first in `main`, before any other thread exists: the
 //! mask is inherited, so no thread dies of the signal. [`Drain::on_signals`] then starts a thread
 //! that waits for the signals and gives the notice; a second signal ends the process at once, which
 //! is always safe, as `SIGKILL` is. Any task of any executor waits with [`Drain::noticed`].
+//!
+//! `SIGHUP` is one of them, unless it is given another meaning: [`Drain::on_signals_but_hang_up`].
 
 use nix::sys::signal::{SigSet, Signal};
 use std::future::poll_fn;
@@ -16,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 const IMPATIENT_EXIT_CODE: i32 = 130;
 
 /// The signals that mean "finish and exit".
-const DRAIN_SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+const DRAIN_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// Keeps the drain signals from ending the process. First thing in `main`.
 pub fn block_signals() -> io::Result<()> {
@@ -45,13 +47,31 @@ impl Drain {
         Self::default()
     }
 
-    /// A notice given by the first `SIGTERM` or `SIGINT`; needs [`block_signals`] before.
+    /// A notice given by the first `SIGTERM`, `SIGINT` or `SIGHUP`; needs [`block_signals`] before.
     pub fn on_signals() -> io::Result<Drain> {
+        Drain::start(None)
+    }
+
+    /// The same, but `SIGHUP` only has `hang_up` called, on the thread that waits for signals: it
+    /// must end soon.
+    pub fn on_signals_but_hang_up(hang_up: impl FnMut() + Send + 'static) -> io::Result<Drain> {
+        Drain::start(Some(Box::new(hang_up)))
+    }
+
+    fn start(mut hang_up: Option<Box<dyn FnMut() + Send>>) -> io::Result<Drain> {
         let drain = Drain::new();
         let notice = drain.clone();
+        let mut next_signal = move || {
+            loop {
+                match (drain_signals().wait(), &mut hang_up) {
+                    (Ok(Signal::SIGHUP), Some(hang_up)) => hang_up(),
+                    (signal, _) => return signal,
+                }
+            }
+        };
         let wait = move || {
             for impatient in [false, true] {
-                match drain_signals().wait() {
+                match next_signal() {
                     Ok(signal) if impatient => {
                         tracing::warn!(%signal, "second signal, exiting at once");
                         std::process::exit(IMPATIENT_EXIT_CODE);

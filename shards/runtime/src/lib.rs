@@ -12,10 +12,10 @@
 //! | [`cores`] | which core runs which shard | `ShardPlacement::decide(asked: Option<CoreList>, shards: Option<usize>)`; `"0-3,6".parse::<CoreList>()` |
 //! | [`executor`] | one executor per shard | `ExecutorSettings::default().start(&placement, shard, \|\| async { … }) -> ExecutorJoinHandle<T>` |
 //! | [`mesh`] | parcels between shards | `seats::<T>(shards, capacity) -> Vec<Seat<T>>`; in the executor `seat.connect().await -> Mesh<T>`, `mesh.receive(\|from, event\| …)`, `mesh.send(to, parcel)`, `mesh.depth(to)` |
-//! | [`listener`] | sockets | `reserve(address, shards) -> Vec<Reserved>`; in the executor `reserved.listen() -> Listener`, `listener.stop_handle()`, `listener.serve(\|connection\| …).await`; `Connection::{receive, read_into, writer}`, `Writer::{try_write, writable, write_all, shutdown}` |
+//! | [`listener`] | sockets | `reserve(address, shards) -> Vec<Reserved>`; in the executor `reserved.listen() -> Listener`, `listener.stop_handle()`, `listener.serve(\|connection\| …).await`; `Connection::{receive, read_into, writer}`, `Writer::{try_write, try_flush, writable, write_all, shutdown}` |
 //! | [`disk`] | direct I/O for the journal | `DirectDisk::open(directory, DirectDiskConfig::default())`, then the journal's `Disk` |
 //! | [`wake`] | a notice to one task of the same executor | `Notify::{notify, notified, poll_notified}` |
-//! | [`drain`] | `SIGTERM` to every executor | first in `main` `block_signals()`, then `Drain::on_signals()`; `drain.noticed().await` |
+//! | [`drain`] | `SIGTERM` to every executor | first in `main` `block_signals()`, then `Drain::on_signals()` or `Drain::on_signals_but_hang_up(\|\| …)`; `drain.noticed().await` |
 //! | [`lock`] | the data directory's lock | `DirectoryLock::acquire(directory)` |
 //! | [`clock`] | wall clock, once per turn | `CoarseClock::{turn, now_ms}` |
 //!
@@ -37,6 +37,7 @@ pub mod listener;
 pub mod lock;
 pub mod mesh;
 mod rescue;
+mod tls;
 pub mod wake;
 
 #[cfg(test)]
@@ -59,3 +60,4 @@ pub use registry::ConnectionLimits;
 pub use server::run;
 pub use shard::Request;
 pub use snapshots::SnapshotPolicy;
+pub use tls::{TlsError, TlsFiles, TlsVersion};

@@ -11,22 +11,28 @@
 //! anywhere in the shard. [`Writer::try_write`] is one `send(2)` that never waits, the cheapest way
 //! to answer: on a socket with room there is nothing for io_uring to wait for. Reading lends a
 //! small buffer to the kernel (`IORING_OP_RECV`): one submission instead of a poll and a `recv`.
+//!
+//! A connection that speaks TLS is used in the same way: reading decrypts and writing encrypts, here
+//! and at once. The one difference is that bytes which were taken may not have left yet:
+//! [`Writer::try_flush`].
 
 use crate::error::io_error;
+use crate::tls::channel::Channel;
 use crate::wake::Notify;
 use futures_lite::io::AsyncBufRead;
+use futures_rustls::rustls::ServerConnection;
 use glommio::io::PollableFd;
 use glommio::net::{Preallocated, TcpListener, TcpStream};
 use nix::sys::socket::{MsgFlags, send, shutdown};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// How many connections may wait to be accepted, per shard. The kernel lowers it to
@@ -213,6 +219,8 @@ struct Shared {
     /// Owns the descriptor. Borrowed only inside a poll of the reader.
     stream: RefCell<TcpStream<Preallocated>>,
     peer: SocketAddr,
+    /// What encrypts, once the handshake is done. Borrowed only inside of one call.
+    channel: OnceCell<Box<RefCell<Channel>>>,
 }
 
 /// The reading half of an accepted connection. The socket closes when it and every [`Writer`] of
@@ -231,13 +239,20 @@ impl Connection {
         let peer = stream.peer_addr().map_err(io_error)?;
         let descriptor = stream.as_raw_fd();
         let stream = stream.buffered_with(Preallocated::new(RECEIVE_BUFFER_BYTES));
-        let shared = Shared { descriptor, stream: RefCell::new(stream), peer };
+        let channel = OnceCell::new();
+        let shared = Shared { descriptor, stream: RefCell::new(stream), peer, channel };
         Ok(Connection { shared: Rc::new(shared) })
     }
 
     /// Connects to a server: for tests and drivers.
     pub async fn connect(address: SocketAddr) -> io::Result<Connection> {
         Connection::new(TcpStream::connect(address).await.map_err(io_error)?)
+    }
+
+    /// From now on it speaks TLS. A second call changes nothing.
+    pub(crate) fn secure(&self, session: ServerConnection) {
+        let channel = Channel::new(session, self.shared.descriptor);
+        let _ = self.shared.channel.set(Box::new(RefCell::new(channel)));
     }
 
     /// The other end's address.
@@ -255,9 +270,15 @@ impl Connection {
         poll_fn(|context| self.poll_read_into(context, buffer)).await
     }
 
-    /// Waits for bytes and shows them in place, without a copy; none at the end of the stream. All
-    /// of them count as read. `take` may write to the connection, but not read from it.
+    /// Waits for bytes and shows them in place, without a copy unless they were encrypted; none at
+    /// the end of the stream. All of them count as read. `take` may write to the connection, but not
+    /// read from it.
     pub async fn receive<R>(&mut self, take: impl FnOnce(&[u8]) -> R) -> io::Result<R> {
+        if self.shared.channel.get().is_some() {
+            let mut buffer = [0; RECEIVE_BUFFER_BYTES];
+            let count = self.read_into(&mut buffer).await?;
+            return Ok(take(&buffer[..count]));
+        }
         let mut take = Some(take);
         poll_fn(|context| {
             let mut stream = self.shared.stream.borrow_mut();
@@ -279,6 +300,9 @@ impl Connection {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(channel) = self.shared.channel.get() {
+            return self.poll_decrypted(channel, context, buffer);
+        }
         let mut stream = self.shared.stream.borrow_mut();
         let bytes = match Pin::new(&mut *stream).poll_fill_buf(context) {
             Poll::Ready(Ok(bytes)) => bytes,
@@ -289,6 +313,25 @@ impl Connection {
         buffer[..count].copy_from_slice(&bytes[..count]);
         Pin::new(&mut *stream).consume(count);
         Poll::Ready(Ok(count))
+    }
+
+    /// Ends: each turn takes bytes from the socket, and rustls bounds how many may mean nothing.
+    fn poll_decrypted(
+        &self,
+        channel: &RefCell<Channel>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut channel = channel.borrow_mut();
+        let mut stream = self.shared.stream.borrow_mut();
+        loop {
+            if let Some(count) = channel.take(buffer)? {
+                return Poll::Ready(Ok(count));
+            }
+            let bytes = ready!(Pin::new(&mut *stream).poll_fill_buf(context))?;
+            let count = channel.decrypt(bytes)?;
+            Pin::new(&mut *stream).consume(count);
+        }
     }
 }
 
@@ -303,8 +346,28 @@ impl Writer {
     /// Writes what the socket takes now and returns how much, never waiting:
     /// [`io::ErrorKind::WouldBlock`] when it takes nothing.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(channel) = self.shared.channel.get() {
+            return channel.borrow_mut().write(bytes);
+        }
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         send(self.shared.descriptor, bytes, flags).map_err(io::Error::from)
+    }
+
+    /// Whether all that was taken has left, after another attempt: what is encrypted may wait for
+    /// room in the socket. Without TLS it always has.
+    pub fn try_flush(&self) -> io::Result<bool> {
+        match self.shared.channel.get() {
+            Some(channel) => channel.borrow_mut().flush(),
+            None => Ok(true),
+        }
+    }
+
+    /// Waits until all that was taken has left.
+    pub async fn flush(&self) -> io::Result<()> {
+        while !self.try_flush()? {
+            self.writable().await?;
+        }
+        Ok(())
     }
 
     /// Waits until the socket takes something, or is broken.
@@ -323,12 +386,18 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        self.flush().await
     }
 
     /// Ends the connection for both sides: a pending read returns 0 or an error. With
-    /// [`Shutdown::Write`] the other end may still be read to its end.
+    /// [`Shutdown::Write`] the other end may still be read to its end. What has not left before
+    /// ([`Writer::flush`]) is lost.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if let Some(channel) = self.shared.channel.get()
+            && how != Shutdown::Read
+        {
+            channel.borrow_mut().finish();
+        }
         let how = match how {
             Shutdown::Read => nix::sys::socket::Shutdown::Read,
             Shutdown::Write => nix::sys::socket::Shutdown::Write,

@@ -42,6 +42,8 @@ use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::reshard::{change_shard_count, tell_recovery};
 use crate::snapshots::Service;
+use crate::tls::handshake::Handshakes;
+use crate::tls::{Tls, hang_up};
 use crate::wake::Notify;
 
 /// Parcels that one channel of the mesh holds.
@@ -90,6 +92,8 @@ struct Shared {
     quiet: Arc<AtomicUsize>,
     /// Shards without room on disk.
     short: Arc<AtomicUsize>,
+    /// What every port speaks, if not plain text.
+    tls: Option<Arc<Tls>>,
     replayed: Arc<AtomicU64>,
 }
 
@@ -130,13 +134,22 @@ pub fn run(
     if placement.shards() > most {
         return Err(RunError::Shards { asked: placement.shards(), most });
     }
-    let drain = Drain::on_signals().map_err(system("cannot wait for signals"))?;
+    let tls = config.tls.clone().map(Tls::load).transpose()?;
+    let hung_up = tls.clone();
+    // A demo or a replay ends with its terminal.
+    let drain = match driver.is_some() {
+        true => Drain::on_signals(),
+        false => Drain::on_signals_but_hang_up(move || hang_up(hung_up.as_deref())),
+    };
+    let drain = drain.map_err(system("cannot wait for signals"))?;
+    let is_tls = tls.is_some();
     let shared = Shared {
         recovered: Drain::new(),
         open: Drain::new(),
         drain,
         quiet: Arc::default(),
         short: Arc::default(),
+        tls,
         replayed: Arc::default(),
     };
     let (reports, told) = channel();
@@ -163,7 +176,7 @@ pub fn run(
         return Ok(());
     }
     let recovered_records = shared.replayed.load(Ordering::Relaxed);
-    on_ready(&Ready { address, shards, recovered_records, recovery });
+    on_ready(&Ready { address, is_tls, shards, recovered_records, recovery });
     for executor in executors {
         executor.join().map_err(|error| RunError::Recovery(error.to_string()))?;
     }
@@ -368,7 +381,8 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     }
     shared.open.noticed().await;
     node.serving.set(Serving::Ready);
-    let stops = listen(&node, start.listeners)?;
+    let handshakes = shared.tls.clone().map(|tls| Rc::new(Handshakes::new(tls)));
+    let stops = listen(&node, start.listeners, handshakes.as_ref())?;
     let _ = reports.send(Report::Listening);
     if let Some(driver) = start.driver {
         let (client, drain) = (Client::new(node.clone()), shared.drain.clone());
@@ -416,14 +430,18 @@ async fn bootstrap(node: &Rc<Node>, commands: Vec<Command>, marker: &Path) -> Re
     made.map_err(|error| format!("cannot write {}: {error}", marker.display()))
 }
 
-fn listen(node: &Rc<Node>, reserved: Vec<Reserved>) -> Result<Vec<StopHandle>, String> {
+fn listen(
+    node: &Rc<Node>,
+    reserved: Vec<Reserved>,
+    handshakes: Option<&Rc<Handshakes>>,
+) -> Result<Vec<StopHandle>, String> {
     let mut stops = Vec::new();
     for one in reserved {
         let listener: Listener = one.listen().map_err(|error| format!("cannot listen: {error}"))?;
         stops.push(listener.stop_handle());
-        let node = node.clone();
+        let (node, handshakes) = (node.clone(), handshakes.cloned());
         let accept = move |connection| {
-            glommio::spawn_local(accept(node.clone(), connection)).detach();
+            glommio::spawn_local(accept(node.clone(), handshakes.clone(), connection)).detach();
         };
         glommio::spawn_local(listener.serve(accept)).detach();
     }

@@ -61,6 +61,9 @@ pub struct ShardMetrics {
     pushes: Count,
     pushes_conflated: Count,
     slow_consumers: Count,
+    handshakes_under_way: Count,
+    handshakes: Count,
+    handshakes_failed: Count,
 }
 
 impl ShardMetrics {
@@ -97,6 +100,9 @@ impl ShardMetrics {
             pushes: Count::default(),
             pushes_conflated: Count::default(),
             slow_consumers: Count::default(),
+            handshakes_under_way: Count::default(),
+            handshakes: Count::default(),
+            handshakes_failed: Count::default(),
         }
     }
 
@@ -153,6 +159,20 @@ impl ShardMetrics {
     #[inline]
     pub fn connection_refused(&self) {
         self.connections_refused.add(1);
+    }
+
+    /// A TLS handshake has begun. Followed by one [`ShardMetrics::handshake_ended`].
+    #[inline]
+    pub fn handshake_started(&self) {
+        self.handshakes_under_way.add(1);
+    }
+
+    /// It has ended: the connection speaks TLS, or has come to nothing.
+    #[inline]
+    pub fn handshake_ended(&self, is_done: bool) {
+        self.handshakes_under_way.less_one();
+        let count = if is_done { &self.handshakes } else { &self.handshakes_failed };
+        count.add(1);
     }
 
     /// A request was read. Followed by one [`ShardMetrics::request_ended`].
@@ -264,6 +284,9 @@ impl ShardMetrics {
             connections_open: self.connections_open.get(),
             connections_accepted: self.connections_accepted.get(),
             connections_refused: self.connections_refused.get(),
+            handshakes_under_way: self.handshakes_under_way.get(),
+            handshakes: self.handshakes.get(),
+            handshakes_failed: self.handshakes_failed.get(),
             requests_in_flight: self.requests_in_flight.get(),
             admission_refusals: self.admission_refusals.get(),
             commands: self.commands.get(),

@@ -46,6 +46,21 @@ const NUMBERS: &[Number] = &[
     ("ringbook_connections_refused_total", "counter", "Client connections turned away.", |shard| {
         shard.counters.connections_refused
     }),
+    ("ringbook_tls_handshakes_under_way", "gauge", "TLS handshakes under way.", |shard| {
+        shard.counters.handshakes_under_way
+    }),
+    (
+        "ringbook_tls_handshakes_total",
+        "counter",
+        "TLS handshakes that came to their end.",
+        |shard| shard.counters.handshakes,
+    ),
+    (
+        "ringbook_tls_handshakes_failed_total",
+        "counter",
+        "Connections closed because their TLS handshake failed or took too long.",
+        |shard| shard.counters.handshakes_failed,
+    ),
     ("ringbook_requests_in_flight", "gauge", "Requests read and not answered yet.", |shard| {
         shard.counters.requests_in_flight
     }),

@@ -164,6 +164,11 @@ fn busy(shard: u16) -> (u16, Snapshot) {
     let metrics = ShardMetrics::new(ROUTES);
     metrics.connection_opened();
     metrics.connection_refused();
+    for is_done in [true, true, false] {
+        metrics.handshake_started();
+        metrics.handshake_ended(is_done);
+    }
+    metrics.handshake_started();
     for status in [202, 202, 400, 503] {
         metrics.request_started();
         metrics.request_ended(0, status, Duration::from_micros(80));
@@ -241,6 +246,9 @@ fn each_number_arrives_under_its_own_name_and_shard() {
     expect("ringbook_connections_open", 1.0);
     expect("ringbook_connections_accepted_total", 1.0);
     expect("ringbook_connections_refused_total", 1.0);
+    expect("ringbook_tls_handshakes_under_way", 1.0);
+    expect("ringbook_tls_handshakes_total", 2.0);
+    expect("ringbook_tls_handshakes_failed_total", 1.0);
     expect("ringbook_requests_in_flight", 0.0);
     expect("ringbook_admission_refusals_total", 1.0);
     expect("ringbook_commands_total", 1.0);

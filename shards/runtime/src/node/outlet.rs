@@ -5,9 +5,13 @@ use std::cell::Cell;
 use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::listener::Writer;
 use crate::wake::Notify;
+
+/// How long a connection that ends waits for its client to take what is encrypted already.
+const EMPTYING_LIMIT: Duration = Duration::from_secs(10);
 
 /// The way out of one connection.
 pub(crate) struct Outlet {
@@ -66,6 +70,23 @@ impl Outlet {
         }
     }
 
+    /// Waits until all that was taken has left, though not for ever. Without TLS it has: the kernel
+    /// has it.
+    pub async fn emptied(&self) {
+        if matches!(self.writer.try_flush(), Ok(false)) {
+            let flushed = async {
+                // An error means that nobody is there to take it.
+                let _ = self.writer.flush().await;
+            };
+            futures_lite::future::or(flushed, glommio::timer::sleep(EMPTYING_LIMIT)).await;
+        }
+    }
+
+    /// Sends what is ready. Whether all has left.
+    fn write_all_of(&self, source: &impl Source) -> io::Result<bool> {
+        Ok(source.write_now()? && self.writer.try_flush()?)
+    }
+
     /// Says that nothing more comes. Whether that worked.
     pub fn finish(&self) -> bool {
         self.writer.shutdown(Shutdown::Write).is_ok()
@@ -96,7 +117,7 @@ impl<S: Source> Flush for S {
         if outlet.writing.get() || outlet.closed.get() {
             return;
         }
-        match self.write_now() {
+        match outlet.write_all_of(&*self) {
             Ok(true) => self.written(),
             Ok(false) => {
                 outlet.writing.set(true);
@@ -119,7 +140,7 @@ async fn write_later<S: Source>(source: Rc<S>) {
             outlet.close();
             break;
         }
-        match source.write_now() {
+        match outlet.write_all_of(&*source) {
             Ok(true) => break,
             Ok(false) => {}
             Err(_) => {

@@ -183,6 +183,7 @@ pub(super) async fn serve(node: Rc<Node>, mut connection: Connection, ticket: Ti
             Err(_) => break,
         }
     }
+    session.outlet.emptied().await;
     node.leave(key);
     // Its place is another one's from now on, while this one's client may still be there.
     ticket.set_place(SessionKind::Http, usize::MAX);

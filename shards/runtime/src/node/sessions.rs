@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use gateway::http::Slot;
-use gateway::native::{self, Code, Respond, SessionFilter, SessionKind, SessionReport};
+use gateway::native::{self, Code, Respond, Serving, SessionFilter, SessionKind, SessionReport};
 use gateway::ws::close_code;
 
 use super::node::Node;
@@ -14,17 +14,55 @@ use super::session::{self, Session};
 use super::waiting::{HttpWaiter, Waiter};
 use crate::listener::Connection;
 use crate::registry::{LimitReached, SessionId, Ticket};
+use crate::tls::handshake::{HandshakeError, Handshakes};
 
 /// Connections that are told at once why they are refused; further ones are closed without a word.
 const MAX_REFUSALS: usize = 256;
 /// What a connection is told that an administrator ends.
 const ENDED: &str = "ended by an administrator";
 
-/// Serves a connection, or says which bound it meets.
-pub(crate) async fn accept(node: Rc<Node>, connection: Connection) {
-    match node.admit(&connection) {
-        Ok(ticket) => session::serve(node, connection, ticket).await,
-        Err(reached) => refuse(node, connection, reached).await,
+/// Serves a connection, or says which bound it meets. Of TLS the handshake comes first; then a
+/// connection past a bound is closed without a word, since saying it would cost more than serving.
+pub(crate) async fn accept(
+    node: Rc<Node>,
+    handshakes: Option<Rc<Handshakes>>,
+    connection: Connection,
+) {
+    let ticket = match (node.admit(&connection), &handshakes) {
+        (Ok(ticket), _) => ticket,
+        (Err(reached), None) => return refuse(node, connection, reached).await,
+        (Err(_), Some(_)) => return node.metrics.connection_refused(),
+    };
+    let connection = match handshakes {
+        None => connection,
+        // In a box: a connection without TLS needs no room for it.
+        Some(handshakes) => match Box::pin(secure(&node, &handshakes, connection)).await {
+            Some(connection) => connection,
+            None => return,
+        },
+    };
+    session::serve(node, connection, ticket).await;
+}
+
+/// `None`: the connection has come to nothing, or the server goes down.
+async fn secure(
+    node: &Node,
+    handshakes: &Handshakes,
+    connection: Connection,
+) -> Option<Connection> {
+    let peer = connection.peer();
+    node.metrics.handshake_started();
+    let secured = handshakes.secure(connection).await;
+    node.metrics.handshake_ended(secured.is_ok());
+    match secured {
+        Ok(connection) => (node.serving.get() == Serving::Ready).then_some(connection),
+        Err(error) => {
+            if matches!(error, HandshakeError::TooMany(_)) {
+                node.metrics.connection_refused();
+            }
+            tracing::debug!(%peer, %error, "no TLS connection");
+            None
+        }
     }
 }
 

@@ -336,6 +336,7 @@ pub(crate) async fn serve(
             Err(_) => break,
         }
     }
+    socket.outlet.emptied().await;
     node.leave_socket(&socket);
     socket.outlet.close();
 }
