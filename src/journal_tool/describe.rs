@@ -6,6 +6,7 @@
 
 use engine::{
     Command, Fill, Input, Message, NewSymbol, OrderRef, PeerBatch, Place, Submit, Transfer,
+    WithdrawalRequest,
 };
 use identity::Change;
 use money::{Asset, Price, SymbolId, SymbolPatch, Units, UserId};
@@ -162,6 +163,11 @@ fn describe_command(command: &Command) -> Fields {
         }
         Command::Prove => Fields::of("prove"),
         Command::Identity(change) => describe_change(Fields::of("identity"), change),
+        Command::RequestWithdrawal(request) => describe_request(request),
+        Command::EndWithdrawal { user, reference, confirm } => Fields::of("end_withdrawal")
+            .number("user_id", user.0)
+            .text("ref", reference)
+            .flag("confirm", *confirm),
     }
 }
 
@@ -186,6 +192,15 @@ fn describe_transfer(kind: &str, transfer: &Transfer) -> Fields {
         .number("asset", transfer.asset.0)
         .units("amount", transfer.amount)
         .text("ref", &transfer.reference)
+}
+
+fn describe_request(request: &WithdrawalRequest) -> Fields {
+    Fields::of("request_withdrawal")
+        .number("user_id", request.user.0)
+        .number("asset", request.asset.0)
+        .units("amount", request.amount)
+        .text("ref", &request.reference)
+        .maybe(request.destination.as_ref(), |fields, to| fields.text("to", to))
 }
 
 fn describe_asset(fields: Fields, asset: &Asset) -> Fields {
@@ -390,7 +405,9 @@ fn user_of(command: &Command) -> Option<UserId> {
         | Command::CancelUser { user, .. }
         | Command::FreezeUser { user, .. }
         | Command::Deposit(Transfer { user, .. })
-        | Command::Withdraw(Transfer { user, .. }) => Some(*user),
+        | Command::Withdraw(Transfer { user, .. })
+        | Command::EndWithdrawal { user, .. } => Some(*user),
+        Command::RequestWithdrawal(request) => Some(request.user),
         Command::CreateUser { user, .. } => *user,
         Command::CancelShard { .. }
         | Command::CreateAsset(_)

@@ -98,6 +98,9 @@ impl Engine {
             reply(out, origin, || Reply::Balance(view));
             return Ok(Step::Unchanged);
         }
+        if self.withdrawals.find(user, reference).is_some() {
+            return Err(Refusal::ReferenceReused);
+        }
         if kind == PaymentKind::Withdrawal {
             if self.ledger.is_frozen(account) {
                 return Err(Refusal::UserFrozen);

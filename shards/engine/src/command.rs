@@ -71,8 +71,28 @@ pub struct Transfer {
     pub reference: String,
 }
 
+/// A withdrawal in two steps, asked for.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct WithdrawalRequest {
+    /// Whose balance.
+    pub user: UserId,
+    /// Which asset.
+    pub asset: AssetId,
+    /// How much, above zero.
+    pub amount: Units,
+    /// The client's own id of it, at most [`MAX_REFERENCE_LENGTH_BYTES`]. A user's payments and
+    /// withdrawals share one set of these: the same one again takes nothing and answers the same.
+    pub reference: String,
+    /// Where to, in words that only the operator reads, at most [`MAX_DESTINATION_LENGTH_BYTES`].
+    pub destination: Option<String>,
+}
+
 /// Longest `ref` of a deposit or withdrawal, in bytes.
 pub const MAX_REFERENCE_LENGTH_BYTES: usize = 64;
+/// Longest destination of a withdrawal, in bytes.
+pub const MAX_DESTINATION_LENGTH_BYTES: usize = 128;
+/// Most pending withdrawals of one user.
+pub const MAX_PENDING_WITHDRAWALS: usize = 100;
 /// Longest name of a user, in bytes.
 pub const MAX_USER_NAME_LENGTH_BYTES: usize = 64;
 /// Orders that one cancel-all command cancels at most, so that no turn is unbounded; the gateway
@@ -167,6 +187,17 @@ pub enum Command {
     Prove,
     /// Changes a role, a key or a session on every shard.
     Identity(Box<identity::Change>),
+    /// Asks for a withdrawal: freezes the amount until an operator confirms or rejects it.
+    RequestWithdrawal(Box<WithdrawalRequest>),
+    /// Ends a withdrawal that was asked for.
+    EndWithdrawal {
+        /// Whose.
+        user: UserId,
+        /// Which: the `ref` of its request.
+        reference: String,
+        /// Pay it out, or give the amount back.
+        confirm: bool,
+    },
 }
 
 /// The shard that defines assets and symbols, decides about identities and coordinates cuts.
@@ -184,7 +215,9 @@ impl Command {
             | Command::FreezeUser { user, .. }
             | Command::CreateUser { user: Some(user), .. }
             | Command::Deposit(Transfer { user, .. })
-            | Command::Withdraw(Transfer { user, .. }) => placement.home_of(*user),
+            | Command::Withdraw(Transfer { user, .. })
+            | Command::EndWithdrawal { user, .. } => placement.home_of(*user),
+            Command::RequestWithdrawal(request) => placement.home_of(request.user),
             Command::CancelShard { shard, .. } | Command::CreateUser { shard, .. } => *shard,
             Command::CreateAsset(_)
             | Command::CreateSymbol(_)

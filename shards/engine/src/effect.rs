@@ -46,7 +46,7 @@ pub enum Event {
         asset: AssetId,
         /// Free to use now.
         avail: Units,
-        /// Held by open orders now.
+        /// Held by open orders and pending withdrawals now.
         frozen: Units,
         /// Free to use before.
         avail_before: Units,
@@ -69,7 +69,7 @@ pub enum BalanceReason {
     OrderEnded,
     /// A deposit.
     Deposit,
-    /// A withdrawal.
+    /// A withdrawal: at once, or one of the two steps.
     Withdrawal,
 }
 

@@ -2,7 +2,7 @@
 
 use book::FastBook;
 use identity::Identities;
-use ledger::{Account, Ledger, Payments};
+use ledger::{Account, Ledger, Payments, Withdrawals};
 use money::{OrderId, Placement, ShardId, SymbolId, UserId};
 
 use crate::command::{Command, Input};
@@ -61,6 +61,7 @@ pub struct Engine {
     pub(crate) identities: Identities,
     pub(crate) ledger: Ledger,
     pub(crate) payments: Payments,
+    pub(crate) withdrawals: Withdrawals,
     pub(crate) orders: Orders,
     pub(crate) history: TradeHistory,
     /// By symbol id; `None` where another shard owns it.
@@ -97,6 +98,7 @@ impl Engine {
             identities: Identities::default(),
             ledger: Ledger::new(hash_seed),
             payments: Payments::default(),
+            withdrawals: Withdrawals::default(),
             orders: Orders::new(hash_seed),
             history: TradeHistory::new(),
             markets: Vec::new(),
@@ -242,6 +244,10 @@ impl Engine {
             }
             Command::Prove => self.prove(origin, out),
             Command::Identity(change) => self.change_identity(change, origin, out),
+            Command::RequestWithdrawal(request) => self.request_withdrawal(request, origin, out),
+            Command::EndWithdrawal { user, reference, confirm } => {
+                self.end_withdrawal(*user, reference, *confirm, origin, out)
+            }
         };
         result.unwrap_or_else(|refusal| {
             reply(out, origin, || Reply::Refused(refusal));

@@ -29,11 +29,13 @@ mod reply;
 mod settling;
 mod telling;
 mod views;
+mod withdrawing;
 
 pub use book::Level as BookLevel;
 pub use command::{
-    CANCEL_ALL_LIMIT, Command, Input, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES,
-    NewSymbol, OrderRef, Place, REGISTRAR, Transfer,
+    CANCEL_ALL_LIMIT, Command, Input, MAX_DESTINATION_LENGTH_BYTES, MAX_PENDING_WITHDRAWALS,
+    MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES, NewSymbol, OrderRef, Place, REGISTRAR,
+    Transfer, WithdrawalRequest,
 };
 pub use cut::MAX_CUTS;
 pub use effect::{BalanceReason, Effects, Event, Watch};
@@ -54,7 +56,7 @@ pub use query::{MAX_ROWS, OrderFilter, Query};
 pub use registry::{MAX_ASSETS, MAX_SYMBOLS, Registry, SymbolEntry};
 pub use reply::{
     AccountView, AssetProof, BalanceView, EngineStatus, OrderView, Origin, Refusal, Reply,
-    TapeEntry, TradeView,
+    TapeEntry, TradeView, WithdrawalView,
 };
 
 /// How far a trade must be from the published reference price, in parts per million, for the

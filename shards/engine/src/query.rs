@@ -1,7 +1,9 @@
 //! Questions that change nothing. They are not journaled; their answers still wait until what they
 //! show is durable.
 
-use money::{OrderId, OrderStatus, Placement, ShardId, Side, SymbolId, TradeId, UserId};
+use money::{
+    OrderId, OrderStatus, Placement, ShardId, Side, SymbolId, TradeId, UserId, WithdrawalStatus,
+};
 
 use crate::command::OrderRef;
 use crate::klines::Interval;
@@ -133,6 +135,22 @@ pub enum Query {
         /// How many.
         limit: usize,
     },
+    /// Withdrawals in two steps of a user, newest first.
+    Withdrawals {
+        /// Whose.
+        user: UserId,
+        /// Only those of this status.
+        status: Option<WithdrawalStatus>,
+        /// How many.
+        limit: usize,
+    },
+    /// Pending withdrawals of all users at home on one shard, oldest first, for administrators.
+    PendingWithdrawals {
+        /// Where.
+        shard: ShardId,
+        /// How many.
+        limit: usize,
+    },
 }
 
 impl Query {
@@ -143,14 +161,17 @@ impl Query {
             | Query::Orders { user, .. }
             | Query::Trades { user, .. }
             | Query::Balances { user }
-            | Query::User { user } => placement.home_of(*user),
+            | Query::User { user }
+            | Query::Withdrawals { user, .. } => placement.home_of(*user),
             Query::Depth { symbol, .. }
             | Query::PublicTrades { symbol, .. }
             | Query::Klines { symbol, .. }
             | Query::Ticker { symbol }
             | Query::Tape { symbol, .. }
             | Query::Book { symbol, .. } => placement.shard_of(*symbol),
-            Query::Status { shard } | Query::Users { shard, .. } => *shard,
+            Query::Status { shard }
+            | Query::Users { shard, .. }
+            | Query::PendingWithdrawals { shard, .. } => *shard,
         }
     }
 }

@@ -3,11 +3,14 @@
 use book::{Level, RestingOrder};
 use money::{
     AssetError, AssetId, Cid, Lots, OrderId, OrderKind, OrderStatus, Price, Role, RuleBreak, Side,
-    SymbolId, SymbolSpecError, SymbolStatus, TimeInForce, TradeId, Units, UserId,
+    SymbolId, SymbolSpecError, SymbolStatus, TimeInForce, TradeId, Units, UserId, WithdrawalStatus,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::klines::{Candle, Ticker};
+
+/// A withdrawal in two steps, as its user and operators see it.
+pub use ledger::Withdrawal as WithdrawalView;
 
 /// Where an answer goes: the shard of the connection and the gateway's own token. Not journaled; a
 /// replay answers nobody.
@@ -101,6 +104,15 @@ pub enum Refusal {
     /// A change of a role, a key or a session is refused.
     #[error("{0}")]
     Identity(identity::Refusal),
+    /// The user has as many pending withdrawals as it may.
+    #[error("a user has at most {} pending withdrawals", crate::MAX_PENDING_WITHDRAWALS)]
+    TooManyWithdrawals,
+    /// No withdrawal in two steps of this `ref`.
+    #[error("ref: no such withdrawal")]
+    UnknownWithdrawal,
+    /// The withdrawal has ended the other way.
+    #[error("the withdrawal is {0}")]
+    WithdrawalEnded(WithdrawalStatus),
 }
 
 /// An order as its user sees it.
@@ -189,7 +201,7 @@ pub struct BalanceView {
     pub asset: AssetId,
     /// Free to use, in units.
     pub avail: Units,
-    /// Held by open orders, in units.
+    /// Held by open orders and pending withdrawals, in units.
     pub frozen: Units,
 }
 
@@ -320,4 +332,8 @@ pub enum Reply {
     Account(AccountView),
     /// Users of one shard.
     Accounts(Vec<AccountView>),
+    /// A withdrawal in two steps as it is now, be it asked for or ended now or before.
+    Withdrawal(Box<WithdrawalView>),
+    /// Several of them.
+    Withdrawals(Vec<WithdrawalView>),
 }

@@ -70,6 +70,15 @@ impl Engine {
                 let account = self.account(user)?;
                 Ok(Reply::Account(self.account_view(account)))
             }
+            Query::Withdrawals { user, status, limit } => {
+                self.account(user)?;
+                let rows = self.withdrawals.newest(user, status, limit.min(MAX_ROWS));
+                Ok(Reply::Withdrawals(rows.into_iter().cloned().collect()))
+            }
+            Query::PendingWithdrawals { limit, .. } => {
+                let rows = self.withdrawals.oldest_pending(limit.min(MAX_ROWS));
+                Ok(Reply::Withdrawals(rows.into_iter().cloned().collect()))
+            }
             Query::Users { after, limit, .. } => {
                 let accounts = self.ledger.accounts_after(after, limit.min(MAX_ROWS));
                 let accounts = accounts.into_iter().map(|account| self.account_view(account));

@@ -27,7 +27,7 @@ pub struct Balance {
     pub asset: AssetId,
     /// Free to use.
     pub avail: Units,
-    /// Held by open orders.
+    /// Held by open orders and pending withdrawals.
     pub frozen: Units,
 }
 
@@ -269,6 +269,18 @@ impl Ledger {
         balance.avail += amount;
     }
 
+    /// Pays out of what is frozen.
+    ///
+    /// # Panics
+    /// When less is frozen: a withdrawal would pay out what it never froze.
+    pub fn pay_out(&mut self, slot: Slot, amount: Units) {
+        let balance = &mut self.balances[slot.0 as usize];
+        let left = balance.frozen.checked_sub(amount);
+        balance.frozen = left.expect("a withdrawal pays out only what it froze");
+        let asset = balance.asset;
+        self.house_mut(asset).withdrawals += amount;
+    }
+
     /// Takes from frozen what was `held`: `paid` leaves to the other side of the trade, the rest
     /// stays frozen (`kept`) or becomes available again.
     #[inline]
@@ -395,6 +407,16 @@ mod tests {
         ledger.release(slot, 8);
         let totals = ledger.totals()[3];
         assert_eq!((totals.deposits, totals.withdrawals, totals.avail), (10, 2, 8));
+    }
+
+    #[test]
+    fn what_is_paid_out_of_the_frozen_leaves_the_rest_as_it_was() {
+        let (mut ledger, slot) = ledger_with(10);
+        ledger.freeze(slot, 8).unwrap();
+        ledger.pay_out(slot, 5);
+        assert_eq!(ledger.balance(slot), Balance { asset: ASSET, avail: 2, frozen: 3 });
+        let totals = ledger.totals()[3];
+        assert_eq!((totals.deposits, totals.withdrawals), (10, 5));
     }
 
     #[test]

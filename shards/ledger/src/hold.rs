@@ -284,19 +284,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_life_of_two_orders_conserves_and_holds_the_formula(
+        fn any_life_of_two_orders_and_withdrawals_conserves_and_holds_the_formula(
             limit in 1u64..20_000_000,
             improvement in 0u64..1_000,
             size in 1u64..10_000_000_000,
             maker_ppm in 0u32..100_000,
             taker_ppm in 0u32..100_000,
-            steps in prop::collection::vec((0u8..4, 1u64..3_000_000_000), 0..12)
+            steps in prop::collection::vec((0u8..7, 1u64..3_000_000_000), 0..16)
         ) {
             let mut bench = bench(1 << 80);
             let mut buy = bench.take(0, Side::Buy, Price(limit), Lots(size));
             let mut sell = bench.take(1, Side::Sell, Price(1), Lots(size));
             let scale = bench.scale;
             let price = Price(limit.saturating_sub(improvement).max(1));
+            // Of the buyer, in what it pays with.
+            let mut pending: Vec<Units> = Vec::new();
+            let paying = bench.slots[0].1;
             for (step, amount) in steps {
                 let qty = Lots(amount.min(buy.remaining().0).min(sell.remaining().0));
                 match step {
@@ -305,14 +308,25 @@ mod tests {
                         sell.settle(&mut bench.ledger, scale, price, qty, maker_ppm);
                     }
                     2 => buy.reduce(&mut bench.ledger, scale, qty),
+                    3 => {
+                        bench.ledger.freeze(paying, amount.into()).unwrap();
+                        pending.push(amount.into());
+                    }
+                    4 => pending.pop().into_iter().for_each(|one| bench.ledger.pay_out(paying, one)),
+                    5 => pending.pop().into_iter().for_each(|one| bench.ledger.release(paying, one)),
                     _ => buy.reprice(&mut bench.ledger, scale, Price(limit + amount % 7)).unwrap(),
                 }
                 prop_assert!(is_balanced(&bench.ledger));
-                for (hold, slots) in [(&buy, bench.slots[0].1), (&sell, bench.slots[1].0)] {
+                let requested: Units = pending.iter().sum();
+                for (hold, slots, requested) in
+                    [(&buy, paying, requested), (&sell, bench.slots[1].0, 0)]
+                {
                     prop_assert_eq!(Some(hold.frozen()), hold.formula(scale));
-                    prop_assert_eq!(bench.ledger.balance(slots).frozen, hold.frozen());
+                    let held = hold.frozen() + requested;
+                    prop_assert_eq!(bench.ledger.balance(slots).frozen, held);
                 }
             }
+            pending.into_iter().for_each(|one| bench.ledger.release(paying, one));
             buy.end(&mut bench.ledger);
             sell.end(&mut bench.ledger);
             prop_assert!(bench.ledger.totals().iter().all(|totals| totals.frozen == 0));

@@ -9,7 +9,9 @@
 mod accounts;
 mod hold;
 mod payments;
+mod withdrawals;
 
 pub use accounts::{Account, Balance, Ledger, LedgerError, MAX_TOTAL_UNITS, Slot, Totals};
 pub use hold::{Hold, Reservation, Settled};
 pub use payments::{Payment, PaymentKind, Payments};
+pub use withdrawals::{Withdrawal, Withdrawals};

@@ -11,6 +11,7 @@ mod decimal;
 mod hash;
 mod ids;
 mod order;
+mod payment;
 mod scale;
 mod symbol;
 
@@ -22,6 +23,7 @@ pub use ids::{
     AssetId, ID_LIMIT, OrderId, Placement, SHARD_BITS, ShardId, SymbolId, TradeId, UserId,
 };
 pub use order::{OrderKind, OrderStatus, Role, SelfTrade, Side, TimeInForce};
+pub use payment::WithdrawalStatus;
 pub use scale::{Lots, Price, Scale, ScaleError, Units, fee};
 pub use symbol::{
     MAX_FEE_PPM, PPM, RuleBreak, SymbolPatch, SymbolRules, SymbolSpec, SymbolSpecError,

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use book::RestingOrder;
-use engine::{AssetProof, Command, Engine, OrderRef, OrderView, Query, Reply, reshard};
-use money::{AssetId, Lots, Side, SymbolId, TradeId, Units, UserId};
+use engine::{
+    AssetProof, Command, Engine, OrderRef, OrderView, Query, Reply, WithdrawalView, reshard,
+};
+use money::{AssetId, Lots, Side, SymbolId, TradeId, Units, UserId, WithdrawalStatus};
 
 use crate::answers::is_definition;
 use crate::clients::Clients;
@@ -175,10 +177,12 @@ fn check_definitions(clients: &Clients, engines: &Engines<'_>) {
 /// At rest: reservations, books, histories and sums agree. Returns the number of trades.
 pub(crate) fn audit(clients: &Clients, engines: &Engines<'_>) -> u64 {
     let first = engines.engines[0].registry();
+    let identities = engines.engines[0].identities();
     for engine in &engines.engines {
         let here = engine.shard();
         assert_eq!(engine.registry().symbols(), first.symbols(), "rules on shard {here}");
         assert_eq!(engine.registry().assets(), first.assets(), "assets on shard {here}");
+        assert_eq!(engine.identities(), identities, "roles, keys, sessions on shard {here}");
         assert_eq!(engine.status().unconfirmed, 0, "unconfirmed messages of shard {here}");
     }
     let symbols = clients.market.symbols;
@@ -219,6 +223,10 @@ fn audit_user(
             Side::Sell => (entry.spec.base, Some(entry.scale.base(remaining))),
         };
         *frozen.entry(asset).or_default() += amount.expect("was counted");
+    }
+    let pending = |one: &WithdrawalView| one.status == WithdrawalStatus::Pending;
+    for withdrawal in engines.withdrawals(user).into_iter().filter(pending) {
+        *frozen.entry(withdrawal.asset).or_default() += withdrawal.amount;
     }
     for (asset, (_, held)) in balances {
         let expected = frozen.remove(&asset).unwrap_or(0);

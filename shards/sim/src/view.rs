@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use book::RestingOrder;
-use engine::{Engine, OrderFilter, OrderView, Query, Refusal, Reply, TapeEntry, TradeView};
-use money::{AssetId, OrderId, Placement, Side, SymbolId, TradeId, Units, UserId};
+use engine::{
+    Engine, OrderFilter, OrderView, Query, Refusal, Reply, TapeEntry, TradeView, WithdrawalView,
+};
+use money::{AssetId, OrderId, Placement, ShardId, Side, SymbolId, TradeId, Units, UserId};
 
 const PAGE: usize = 1_000;
 
@@ -25,6 +27,40 @@ impl Engines<'_> {
         let Reply::Balances(balances) = self.query(&Query::Balances { user }) else { return None };
         let amounts = balances.iter().map(|one| (one.asset, (one.avail, one.frozen)));
         Some(amounts.collect())
+    }
+
+    /// Newest first.
+    pub fn withdrawals(&self, user: UserId) -> Vec<WithdrawalView> {
+        let query = Query::Withdrawals { user, status: None, limit: PAGE };
+        match self.query(&query) {
+            Reply::Withdrawals(rows) => {
+                assert!(rows.len() < PAGE, "more than can be looked at");
+                rows
+            }
+            Reply::Refused(Refusal::UnknownUser) => Vec::new(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Of all users of one shard, oldest first.
+    pub fn pending_withdrawals(&self, shard: ShardId) -> Vec<WithdrawalView> {
+        match self.query(&Query::PendingWithdrawals { shard, limit: PAGE }) {
+            Reply::Withdrawals(rows) => rows,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The users of one shard by id, page after page.
+    pub fn users(&self, shard: ShardId) -> Vec<UserId> {
+        let mut all: Vec<UserId> = Vec::new();
+        loop {
+            let after = all.last().copied();
+            match self.query(&Query::Users { shard, after, limit: 3 }) {
+                Reply::Accounts(page) if page.is_empty() => return all,
+                Reply::Accounts(page) => all.extend(page.into_iter().map(|view| view.user)),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     pub fn orders(&self, user: UserId) -> BTreeMap<OrderId, OrderView> {

@@ -30,7 +30,7 @@ struct Followed {
 
 pub(crate) struct Witness {
     shards: Vec<Followed>,
-    /// Every payment by its reference.
+    /// Every payment and every request for one by its reference.
     paid: BTreeSet<(UserId, String)>,
     /// Records of all journals that are no longer written to.
     past_records: u64,
@@ -151,10 +151,16 @@ impl Followed {
 }
 
 fn note_payment(paid: &mut BTreeSet<(UserId, String)>, input: &Input) {
-    if let Input::Command(Command::Deposit(transfer) | Command::Withdraw(transfer)) = input {
-        let key = (transfer.user, transfer.reference.clone());
-        assert!(paid.insert(key), "paid twice: {transfer:?}");
-    }
+    let key = match input {
+        Input::Command(Command::Deposit(transfer) | Command::Withdraw(transfer)) => {
+            (transfer.user, transfer.reference.clone())
+        }
+        Input::Command(Command::RequestWithdrawal(request)) => {
+            (request.user, request.reference.clone())
+        }
+        _ => return,
+    };
+    assert!(paid.insert(key), "paid twice: {input:?}");
 }
 
 /// All whole records of a shard's journal.

@@ -1,6 +1,7 @@
 //! The pieces, as they stand in a snapshot.
 
 use identity::{KeyRecord, Outcome, SessionRecord, UserIdentity};
+use ledger::Withdrawal;
 use money::{
     Asset, AssetId, Cid, Lots, OrderId, OrderKind, OrderStatus, Price, Role, SelfTrade, ShardId,
     Side, SymbolId, SymbolSpec, TimeInForce, TradeId, Units, UserId,
@@ -65,6 +66,8 @@ pub enum Piece {
     Keys(Vec<KeyRecord>),
     /// All open sessions, by id.
     Sessions(Vec<SessionRecord>),
+    /// Withdrawals in two steps, in the order of their requests.
+    Withdrawals(Vec<Withdrawal>),
 }
 
 /// What counts up, and what is sure to be there once.

@@ -10,7 +10,7 @@
 //! ended orders and of trades is bounded, so fewer shards remember less.
 
 use book::Book;
-use ledger::Totals;
+use ledger::{Totals, Withdrawal};
 use money::{Placement, ShardId, UserId};
 
 use super::piece::*;
@@ -362,10 +362,20 @@ fn new_engine(
             }
         }
     }
+    restore.piece(Piece::Withdrawals(withdrawals(old, is_mine)))?;
     for piece in old[0].known_identities() {
         restore.piece(piece)?;
     }
     Ok(restore.finish()?)
+}
+
+/// In the order of their requests.
+fn withdrawals(old: &[Engine], is_mine: impl Fn(UserId) -> bool) -> Vec<Withdrawal> {
+    let all = old.iter().flat_map(|engine| engine.withdrawals.iter());
+    let mut mine: Vec<Withdrawal> = all.filter(|one| is_mine(one.user)).cloned().collect();
+    // Stable: those of one shard keep their order.
+    mine.sort_by_key(|one| one.requested_at_ms);
+    mine
 }
 
 fn counters(old: &[Engine], config: EngineConfig, first_trade: u64) -> Counters {

@@ -5,8 +5,11 @@
 //! start instead of a wrong balance later.
 
 use book::{RestoreError, Taker};
-use ledger::{Account, Balance, Hold, Payment, PaymentKind, Reservation, Totals};
-use money::{AssetId, Lots, OrderId, Price, ShardId, Side, SymbolId, TimeInForce, Units, UserId};
+use ledger::{Account, Balance, Hold, Payment, PaymentKind, Reservation, Slot, Totals, Withdrawal};
+use money::{
+    AssetId, Lots, OrderId, Price, ShardId, Side, SymbolId, TimeInForce, Units, UserId,
+    WithdrawalStatus,
+};
 
 use super::piece::*;
 use crate::command::NewSymbol;
@@ -62,8 +65,14 @@ pub enum ImageError {
     /// A role, key or session that is there twice or out of its bounds.
     #[error("{0} is there twice or out of its bounds")]
     Identity(&'static str),
-    /// What is frozen is not what the open orders hold.
-    #[error("user {user} has {frozen} units of asset {asset} frozen, the open orders hold {held}")]
+    /// A withdrawal in two steps whose `ref` is known, or that has ended and not ended.
+    #[error("a withdrawal of user {0} is there twice or in a state that cannot be")]
+    Withdrawal(UserId),
+    /// What is frozen is not what the open orders and pending withdrawals hold.
+    #[error(
+        "user {user} has {frozen} units of asset {asset} frozen, open orders and pending withdrawals \
+         hold {held}"
+    )]
     Frozen {
         /// Whose.
         user: UserId,
@@ -71,7 +80,7 @@ pub enum ImageError {
         asset: AssetId,
         /// What the balance says.
         frozen: Units,
-        /// What the orders say.
+        /// What the orders and withdrawals say.
         held: Units,
     },
     /// A sum past all bounds.
@@ -87,7 +96,7 @@ const MAX_RESERVED: u64 = 1 << 21;
 pub struct Restore {
     engine: Engine,
     begun: bool,
-    /// By slot of the ledger: what open orders hold there.
+    /// By slot of the ledger: what open orders and pending withdrawals hold there.
     held: Vec<Units>,
     market: Option<SymbolId>,
     peer: Option<ShardId>,
@@ -168,6 +177,9 @@ impl Restore {
             }
             Piece::Cut(cut) => self.cut(cut)?,
             Piece::CutTotals(totals) => self.cut_totals(&totals)?,
+            Piece::Withdrawals(withdrawals) => {
+                withdrawals.into_iter().try_for_each(|one| self.withdrawal(one))?;
+            }
             Piece::Identities(_) | Piece::Keys(_) | Piece::Sessions(_) => self.identities(piece)?,
         }
         Ok(())
@@ -176,7 +188,7 @@ impl Restore {
     /// The engine, once all pieces are there.
     ///
     /// # Errors
-    /// When what is frozen is not what the open orders hold.
+    /// When what is frozen is not what the open orders and pending withdrawals hold.
     pub fn finish(self) -> Result<Engine, ImageError> {
         let Restore { engine, begun, held, .. } = self;
         if !begun {
@@ -283,12 +295,7 @@ impl Restore {
             quote: ledger.slot(account, quote),
         };
         let hold = Hold::restore(scale, reservation).map_err(|_| ImageError::TooLarge)?;
-        let paying = hold.paying().index();
-        if paying >= self.held.len() {
-            self.held.resize(self.engine.ledger.slots(), 0);
-        }
-        let held = self.held[paying].checked_add(hold.frozen());
-        self.held[paying] = held.ok_or(ImageError::TooLarge)?;
+        self.hold(hold.paying(), hold.frozen())?;
         let order = Order::restored(image, account, hold);
         if self.engine.orders.restore(order) { Ok(()) } else { Err(wrong) }
     }
@@ -350,6 +357,33 @@ impl Restore {
         let pending = Pending { question, outstanding, probes, count, refusal: None, origins };
         let is_new = self.engine.pending.restore(ticket, pending);
         if is_new { Ok(()) } else { Err(ImageError::Twice("a question")) }
+    }
+
+    /// Notes what an order or a withdrawal has frozen.
+    fn hold(&mut self, slot: Slot, units: Units) -> Result<(), ImageError> {
+        if slot.index() >= self.held.len() {
+            self.held.resize(self.engine.ledger.slots(), 0);
+        }
+        let held = &mut self.held[slot.index()];
+        *held = held.checked_add(units).ok_or(ImageError::TooLarge)?;
+        Ok(())
+    }
+
+    fn withdrawal(&mut self, withdrawal: Withdrawal) -> Result<(), ImageError> {
+        let &Withdrawal { user, asset, amount, status, ended_at_ms, .. } = &withdrawal;
+        let account = self.engine.account(user).map_err(|_| ImageError::User(user))?;
+        self.engine.registry.asset(asset).ok_or(ImageError::Asset(asset))?;
+        let is_pending = status == WithdrawalStatus::Pending;
+        let is_payment = self.engine.payments.find(user, &withdrawal.reference).is_some();
+        if is_payment || is_pending != ended_at_ms.is_none() {
+            return Err(ImageError::Withdrawal(user));
+        }
+        if is_pending {
+            let slot = self.engine.ledger.slot(account, asset);
+            self.hold(slot, amount)?;
+        }
+        let is_new = self.engine.withdrawals.record(withdrawal);
+        if is_new { Ok(()) } else { Err(ImageError::Withdrawal(user)) }
     }
 
     fn identities(&mut self, piece: Piece) -> Result<(), ImageError> {

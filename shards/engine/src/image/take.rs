@@ -47,6 +47,7 @@ impl Engine {
             .chain(chunks(self.questions()).map(Piece::Questions))
             .chain(self.open_cuts())
             .chain(self.known_identities())
+            .chain(chunks(self.withdrawals.iter().cloned()).map(Piece::Withdrawals))
     }
 
     /// Assets and symbols.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use book::RestingOrder;
 use engine::{
     AssetProof, Command, OrderFilter, OrderView, Query, Refusal, Reply, TapeEntry, TradeView,
+    WithdrawalView,
 };
-use money::{AssetId, Lots, OrderId, Side, SymbolId, TradeId, Units, UserId};
+use money::{AssetId, Lots, OrderId, Side, SymbolId, TradeId, Units, UserId, WithdrawalStatus};
 
 use super::Cluster;
 use super::world::{SYMBOLS, USERS};
@@ -19,6 +20,7 @@ pub struct Picture {
     pub trades: BTreeMap<UserId, Vec<(String, TradeView)>>,
     pub tapes: BTreeMap<SymbolId, Vec<(String, String, TapeEntry)>>,
     pub books: BTreeMap<SymbolId, Vec<(String, RestingOrder)>>,
+    pub withdrawals: BTreeMap<UserId, Vec<WithdrawalView>>,
     pub proof: Vec<AssetProof>,
 }
 
@@ -34,6 +36,19 @@ impl Cluster {
         let mut orders = self.orders(user, OrderFilter::Open);
         orders.extend(self.orders(user, OrderFilter::Ended));
         orders
+    }
+
+    /// Newest first. None of a user who is not there.
+    pub fn withdrawals(
+        &self,
+        user: UserId,
+        status: Option<WithdrawalStatus>,
+    ) -> Vec<WithdrawalView> {
+        match self.query(Query::Withdrawals { user, status, limit: 1_000 }) {
+            Reply::Withdrawals(rows) => rows,
+            Reply::Refused(Refusal::UnknownUser) => Vec::new(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Newest first, over all symbols.
@@ -134,6 +149,9 @@ impl Cluster {
             };
             *frozen.entry(asset).or_default() += amount.unwrap();
         }
+        for withdrawal in self.withdrawals(user, Some(WithdrawalStatus::Pending)) {
+            *frozen.entry(withdrawal.asset).or_default() += withdrawal.amount;
+        }
         let Reply::Balances(balances) = self.query(Query::Balances { user }) else { return };
         for balance in balances {
             let held = frozen.remove(&balance.asset).unwrap_or(0);
@@ -142,7 +160,10 @@ impl Cluster {
             sum.0 += balance.avail;
             sum.1 += balance.frozen;
         }
-        assert!(frozen.is_empty(), "user {user} has orders without a balance: {frozen:?}");
+        assert!(
+            frozen.is_empty(),
+            "user {user} has orders or withdrawals without a balance: {frozen:?}"
+        );
         let mut filled: BTreeMap<OrderId, (u64, Units)> = BTreeMap::new();
         for trade in self.trades(user) {
             let registry = self.shards[0].engine.registry();
@@ -186,6 +207,7 @@ impl Cluster {
             trades: BTreeMap::new(),
             tapes: BTreeMap::new(),
             books: BTreeMap::new(),
+            withdrawals: BTreeMap::new(),
             proof,
         };
         let mut names: BTreeMap<OrderId, String> = BTreeMap::new();
@@ -195,6 +217,7 @@ impl Cluster {
                 names.insert(view.order, name.clone());
                 picture.orders.insert(name, OrderView { order: OrderId(0), ..view });
             }
+            picture.withdrawals.insert(user, self.withdrawals(user, None));
             let Reply::Balances(balances) = self.query(Query::Balances { user }) else { continue };
             for balance in balances {
                 let amounts = (balance.avail, balance.frozen);

@@ -8,7 +8,9 @@ use money::{
 };
 
 use super::Rng;
-use super::world::{BTC, ETH, SYMBOLS, USERS, deposit, limit, patch, withdraw};
+use super::world::{
+    BTC, ETH, SYMBOLS, USERS, deposit, end_withdrawal, limit, patch, request, withdraw,
+};
 
 /// Makes commands from a seed. They name orders by `cid`, so that they mean the same in every
 /// cluster.
@@ -16,6 +18,8 @@ pub struct Flow {
     rng: Rng,
     placed: u64,
     payments: u64,
+    /// Whose payment had a number last.
+    requesters: std::collections::BTreeMap<u64, UserId>,
     /// With commands that mean something else when there are more shards.
     pub by_shard: bool,
     /// With prices and quantities of any magnitude.
@@ -28,6 +32,7 @@ impl Flow {
             rng: Rng::new(seed ^ 0x00F1_0000),
             placed: 0,
             payments: 0,
+            requesters: std::collections::BTreeMap::new(),
             by_shard: true,
             extreme: false,
         }
@@ -125,9 +130,18 @@ impl Flow {
         let amount = u128::from(self.rng.below(3)) * 1_000;
         let asset = self.rng.pick(&[BTC, ETH]);
         let (user, reference) = (self.user(), format!("payment-{}", self.payments));
-        match self.rng.chance(50) {
-            true => deposit(user, asset, amount, &reference),
-            false => withdraw(user, asset, amount, &reference),
+        self.requesters.insert(self.payments, user);
+        match self.rng.below(4) {
+            0 => deposit(user, asset, amount, &reference),
+            1 => withdraw(user, asset, amount, &reference),
+            2 => request(user, asset, amount, &reference),
+            // One that was asked for not long ago, or something else altogether.
+            _ => {
+                let number = self.payments.saturating_sub(self.rng.below(4));
+                let reference = format!("payment-{number}");
+                let user = self.requesters.get(&number).copied().unwrap_or(user);
+                end_withdrawal(user, &reference, self.rng.chance(50))
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! A small exchange: three assets, three symbols, a few users with funds, and short ways to say
 //! what they do.
 
-use engine::{Command, NewSymbol, OrderFilter, OrderRef, OrderView, Place, Query, Reply, Transfer};
+use engine::{
+    Command, NewSymbol, OrderFilter, OrderRef, OrderView, Place, Query, Reply, Transfer,
+    WithdrawalRequest,
+};
 use money::{
     Asset, AssetId, Cid, Lots, OrderKind, OrderStatus, Price, SelfTrade, Side, SymbolId,
     SymbolPatch, SymbolRules, SymbolSpec, TimeInForce, Units, UserId,
@@ -68,6 +71,16 @@ pub fn deposit(user: UserId, asset: AssetId, amount: Units, reference: &str) -> 
 
 pub fn withdraw(user: UserId, asset: AssetId, amount: Units, reference: &str) -> Command {
     Command::Withdraw(Transfer { user, asset, amount, reference: reference.into() })
+}
+
+pub fn request(user: UserId, asset: AssetId, amount: Units, reference: &str) -> Command {
+    let (reference, destination) = (reference.to_owned(), Some("somewhere".to_owned()));
+    let request = WithdrawalRequest { user, asset, amount, reference, destination };
+    Command::RequestWithdrawal(Box::new(request))
+}
+
+pub fn end_withdrawal(user: UserId, reference: &str, confirm: bool) -> Command {
+    Command::EndWithdrawal { user, reference: reference.to_owned(), confirm }
 }
 
 pub fn create_user(user: UserId) -> Command {

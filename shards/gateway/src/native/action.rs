@@ -94,7 +94,9 @@ impl Action {
                 | Query::Klines { limit, .. }
                 | Query::Tape { limit, .. }
                 | Query::Book { limit, .. }
-                | Query::Users { limit, .. } => *limit > MANY_ROWS,
+                | Query::Users { limit, .. }
+                | Query::Withdrawals { limit, .. }
+                | Query::PendingWithdrawals { limit, .. } => *limit > MANY_ROWS,
                 Query::Balances { .. } => true,
                 Query::Order { .. }
                 | Query::Ticker { .. }

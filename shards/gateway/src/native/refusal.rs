@@ -44,7 +44,10 @@ fn code_of(refusal: &Refusal, shape: Shape) -> Code {
         | Refusal::ReferenceReused
         | Refusal::AmountTooLarge
         | Refusal::CursorGone
-        | Refusal::Identity(_) => Code::InvalidParameter,
+        | Refusal::Identity(_)
+        | Refusal::TooManyWithdrawals
+        | Refusal::UnknownWithdrawal
+        | Refusal::WithdrawalEnded(_) => Code::InvalidParameter,
     }
 }
 

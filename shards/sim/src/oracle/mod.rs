@@ -9,6 +9,7 @@ mod arithmetic;
 mod books;
 mod home;
 mod identities;
+mod payments;
 mod reshard;
 mod shard;
 
@@ -39,6 +40,11 @@ pub(crate) fn compare(clients: &Clients, engines: &Engines<'_>, oracle: &[&Naive
         }
     }
     for shard in oracle {
+        let pending = engines.pending_withdrawals(shard.here);
+        assert!(pending.iter().eq(shard.pending()), "pending on shard {}", shard.here);
+        let mut users = shard.users.clone();
+        users.sort_unstable();
+        assert_eq!(engines.users(shard.here), users, "users of shard {}", shard.here);
         let real = engines.engines[usize::from(shard.here.0)].identities();
         shard.identities.compare(real, &format!("on shard {}", shard.here));
     }
@@ -116,6 +122,8 @@ fn compare_user(shard: &NaiveShard, user: UserId, engines: &Engines<'_>) {
         let real = real.get(&asset).copied().unwrap_or_default();
         assert_eq!(real, naive, "user {user}, asset {asset}");
     }
+    let of_user = shard.withdrawals.iter().rev().filter(|one| one.user == user);
+    assert!(engines.withdrawals(user).iter().eq(of_user), "withdrawals of user {user}");
     let naive: BTreeMap<OrderId, OrderView> = shard
         .orders
         .values()

@@ -21,6 +21,9 @@ pub(crate) fn reshard(mut old: Vec<NaiveShard>, shards: u16) -> Vec<NaiveShard> 
         for (user, reference) in shard.payments {
             new[home(user)].payments.insert((user, reference));
         }
+        for withdrawal in shard.withdrawals {
+            new[home(withdrawal.user)].withdrawals.push(withdrawal);
+        }
         for user in shard.barred {
             new[home(user)].barred.insert(user);
         }
@@ -39,6 +42,10 @@ pub(crate) fn reshard(mut old: Vec<NaiveShard>, shards: u16) -> Vec<NaiveShard> 
             sum.withdrawals += house.withdrawals;
             sum.fees += house.fees;
         }
+    }
+    for shard in &mut new {
+        // Stable: those of one shard keep their order.
+        shard.withdrawals.sort_by_key(|one| one.requested_at_ms);
     }
     new
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Command, Input, Message, OrderRef, PeerBatch, TradeView, Transfer};
+use engine::{Command, Input, Message, OrderRef, PeerBatch, TradeView, WithdrawalView};
 use money::{
     Asset, AssetId, Lots, OrderId, Placement, Price, ShardId, SymbolId, SymbolPatch, SymbolSpec,
     Units, UserId,
@@ -45,6 +45,8 @@ pub(crate) struct NaiveShard {
     /// All that came in less all that went out.
     pub(super) totals: BTreeMap<(UserId, AssetId), Units>,
     pub(super) payments: BTreeSet<(UserId, String)>,
+    /// In the order of their requests.
+    pub withdrawals: Vec<WithdrawalView>,
     /// May cancel and look, nothing else.
     pub(super) barred: BTreeSet<UserId>,
     pub house: BTreeMap<AssetId, House>,
@@ -73,6 +75,7 @@ impl NaiveShard {
             user_count: FIRST_AUTOMATIC_USER.div_ceil(u64::from(placement.shards())),
             totals: BTreeMap::new(),
             payments: BTreeSet::new(),
+            withdrawals: Vec::new(),
             barred: BTreeSet::new(),
             house: BTreeMap::new(),
             orders: BTreeMap::new(),
@@ -127,6 +130,10 @@ impl NaiveShard {
             Command::Prove => {}
             Command::Deposit(transfer) => self.pay(transfer, true),
             Command::Withdraw(transfer) => self.pay(transfer, false),
+            Command::RequestWithdrawal(request) => self.request_withdrawal(request),
+            Command::EndWithdrawal { user, reference, confirm } => {
+                self.end_withdrawal(*user, reference, *confirm);
+            }
             Command::CreateAsset(asset) => {
                 let id = AssetId(self.assets.len() as u32);
                 self.assets.push(asset.clone());
@@ -222,22 +229,6 @@ impl NaiveShard {
         self.users.push(user);
     }
 
-    fn pay(&mut self, transfer: &Transfer, is_deposit: bool) {
-        let Transfer { user, asset, amount, reference } = transfer;
-        let new = self.payments.insert((*user, reference.clone()));
-        assert!(new, "paid twice: {transfer:?}");
-        let house = self.house.entry(*asset).or_default();
-        if is_deposit {
-            house.deposits += amount;
-            self.receive(*user, *asset, *amount);
-        } else {
-            house.withdrawals += amount;
-            self.check_allowed(*user);
-            assert!(self.avail(*user, *asset) >= *amount, "overdrawn: {transfer:?}");
-            self.spend(*user, *asset, *amount);
-        }
-    }
-
     pub fn check_allowed(&self, user: UserId) {
         assert!(!self.barred.contains(&user), "user {user} is frozen");
     }
@@ -246,10 +237,12 @@ impl NaiveShard {
         self.totals.get(&(user, asset)).copied().unwrap_or(0)
     }
 
-    /// What the open orders hold, counted anew.
+    /// What the open orders and pending withdrawals hold, counted anew.
     pub fn frozen(&self, user: UserId, asset: AssetId) -> Units {
         let orders = self.orders.values().filter(|order| order.view.user == user);
-        orders.map(|order| order.frozen(self.spec(order.view.symbol), asset)).sum()
+        let held: Units =
+            orders.map(|order| order.frozen(self.spec(order.view.symbol), asset)).sum();
+        held + self.requested(user, asset)
     }
 
     pub fn avail(&self, user: UserId, asset: AssetId) -> Units {
