@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Bottom up: a crate depends only on crates before it.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "money",
     "book",
     "ledger",
@@ -20,14 +20,16 @@ const LAYERS: [&str; 10] = [
     "sim",
     "gateway",
     "telemetry",
+    "audit",
     "runtime",
 ];
 /// Crates of the list that a crate does not know of although they come before it.
-const STRANGERS: [(&str, &[&str]); 4] = [
+const STRANGERS: [(&str, &[&str]); 5] = [
     ("ledger", &["book"]),
     ("sim", &[]),
     ("gateway", &["journal", "shard", "sim"]),
     ("telemetry", &["money", "book", "ledger", "engine", "journal", "shard", "sim", "gateway"]),
+    ("audit", &["book", "ledger", "engine", "journal", "shard", "sim", "gateway", "telemetry"]),
 ];
 const PURE: [&str; 5] = ["money", "book", "ledger", "engine", "shard"];
 /// Waits for the journal during recovery; still knows no executor.
