@@ -21,10 +21,11 @@ const LAYERS: [&str; 11] = [
     "sim",
     "gateway",
     "telemetry",
+    "audit",
     "runtime",
 ];
 /// Crates of the list that a crate does not know of although they come before it.
-const STRANGERS: [(&str, &[&str]); 5] = [
+const STRANGERS: [(&str, &[&str]); 6] = [
     ("book", &["identity"]),
     ("ledger", &["identity", "book"]),
     ("sim", &[]),
@@ -32,6 +33,20 @@ const STRANGERS: [(&str, &[&str]); 5] = [
     (
         "telemetry",
         &["money", "identity", "book", "ledger", "engine", "journal", "shard", "sim", "gateway"],
+    ),
+    (
+        "audit",
+        &[
+            "identity",
+            "book",
+            "ledger",
+            "engine",
+            "journal",
+            "shard",
+            "sim",
+            "gateway",
+            "telemetry",
+        ],
     ),
 ];
 const PURE: [&str; 6] = ["money", "identity", "book", "ledger", "engine", "shard"];
