@@ -134,24 +134,8 @@ pub fn run(
     if placement.shards() > most {
         return Err(RunError::Shards { asked: placement.shards(), most });
     }
-    let tls = config.tls.clone().map(Tls::load).transpose()?;
-    let hung_up = tls.clone();
-    // A demo or a replay ends with its terminal.
-    let drain = match driver.is_some() {
-        true => Drain::on_signals(),
-        false => Drain::on_signals_but_hang_up(move || hang_up(hung_up.as_deref())),
-    };
-    let drain = drain.map_err(system("cannot wait for signals"))?;
-    let is_tls = tls.is_some();
-    let shared = Shared {
-        recovered: Drain::new(),
-        open: Drain::new(),
-        drain,
-        quiet: Arc::default(),
-        short: Arc::default(),
-        tls,
-        replayed: Arc::default(),
-    };
+    let shared = share(&config, driver.is_some())?;
+    let is_tls = shared.tls.is_some();
     let (reports, told) = channel();
     let progress = Progress::start(shared.replayed.clone());
     let shards = placement.shards() as u16;
@@ -181,6 +165,27 @@ pub fn run(
         executor.join().map_err(|error| RunError::Recovery(error.to_string()))?;
     }
     Ok(())
+}
+
+/// Reads the certificate and begins to wait for signals.
+fn share(config: &NodeConfig, is_driven: bool) -> Result<Shared, RunError> {
+    let tls = config.tls.clone().map(Tls::load).transpose()?;
+    let hung_up = tls.clone();
+    // A demo or a replay ends with its terminal.
+    let drain = match is_driven {
+        true => Drain::on_signals(),
+        false => Drain::on_signals_but_hang_up(move || hang_up(hung_up.as_deref())),
+    };
+    let system = |source| RunError::System { what: "cannot wait for signals", source };
+    Ok(Shared {
+        recovered: Drain::new(),
+        open: Drain::new(),
+        drain: drain.map_err(system)?,
+        quiet: Arc::default(),
+        short: Arc::default(),
+        tls,
+        replayed: Arc::default(),
+    })
 }
 
 /// Waits for every shard. `false` when the node is to end before it has begun: nothing has been

@@ -152,3 +152,83 @@ async fn write_later<S: Source>(source: Rc<S>) {
     outlet.writing.set(false);
     source.written();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::{Read, Write};
+
+    use glommio::LocalExecutor;
+
+    use super::*;
+    use crate::tls::tests::{Stand, accept, listener};
+
+    /// Less than what may wait encrypted, so all of it is taken when nothing waits.
+    const PIECE_BYTES: usize = 20_000;
+
+    struct Pieces {
+        outlet: Outlet,
+        output: RefCell<Vec<u8>>,
+        times_written: Cell<u32>,
+    }
+
+    impl Source for Pieces {
+        fn outlet(&self) -> &Outlet {
+            &self.outlet
+        }
+
+        fn write_now(&self) -> io::Result<bool> {
+            let mut output = self.output.borrow_mut();
+            while !output.is_empty() {
+                match self.outlet.send(&output)? {
+                    Some(count) => drop(output.drain(..count)),
+                    None => return Ok(false),
+                }
+            }
+            Ok(true)
+        }
+
+        fn written(&self) {
+            self.times_written.set(self.times_written.get() + 1);
+        }
+    }
+
+    #[test]
+    fn what_is_encrypted_and_does_not_fit_is_not_written_and_leaves_by_itself() {
+        let stand = Stand::new("tls-outlet");
+        LocalExecutor::default().run(async {
+            let (listener, handshakes) = (listener(), stand.handshakes());
+            let mut client = stand.client(listener.address());
+            let (read_on, may_read) = std::sync::mpsc::channel();
+            let client = std::thread::spawn(move || {
+                client.write_all(b"begin").unwrap();
+                let pieces: usize = may_read.recv().unwrap();
+                let mut received = vec![0; pieces * PIECE_BYTES];
+                client.read_exact(&mut received).unwrap();
+                let mut more = Vec::new();
+                client.read_to_end(&mut more).unwrap();
+                assert!(received.iter().all(|&byte| byte == 7) && more.is_empty());
+            });
+            let mut server = accept(&listener, &handshakes).await;
+            server.receive(|bytes| assert_eq!(bytes, b"begin")).await.unwrap();
+            let source = Rc::new(Pieces {
+                outlet: Outlet::new(server.writer()),
+                output: RefCell::default(),
+                times_written: Cell::default(),
+            });
+            let mut pieces = 0;
+            while !source.outlet.is_writing() {
+                assert_eq!(source.times_written.get(), pieces);
+                source.output.borrow_mut().resize(PIECE_BYTES, 7);
+                source.clone().flush();
+                pieces += 1;
+            }
+            assert!(source.output.borrow().is_empty(), "the last piece is encrypted already");
+            read_on.send(pieces as usize).unwrap();
+            source.outlet.emptied().await;
+            assert!(source.outlet.writer.try_flush().unwrap());
+            source.outlet.close();
+            glommio::executor().spawn_blocking(move || client.join().unwrap()).await;
+        });
+    }
+}

@@ -196,4 +196,4 @@ fn server_config(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,16 +13,17 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-type Client = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
 
-struct Stand {
+/// A certificate, and who trusts it.
+pub(crate) struct Stand {
     directory: TestDirectory,
     tls: Arc<Tls>,
     trusted: RootCertStore,
 }
 
 impl Stand {
-    fn new(name: &str) -> Stand {
+    pub fn new(name: &str) -> Stand {
         let directory = TestDirectory::new(name);
         let certificate = write_certificate(&directory, "certificate.pem", "key.pem");
         let tls = Tls::load(files(&directory, "certificate.pem", "key.pem")).unwrap();
@@ -31,12 +32,12 @@ impl Stand {
         Stand { directory, tls, trusted }
     }
 
-    fn handshakes(&self) -> Handshakes {
+    pub fn handshakes(&self) -> Handshakes {
         Handshakes::bounded(self.tls.clone(), 1, LIMIT)
     }
 
     /// A blocking client, for a thread of its own.
-    fn client(&self, address: SocketAddr) -> Client {
+    pub fn client(&self, address: SocketAddr) -> Client {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -70,11 +71,11 @@ fn write_certificate(
     made.cert.der().clone()
 }
 
-fn listener() -> Listener {
+pub(crate) fn listener() -> Listener {
     reserve(([127, 0, 0, 1], 0).into(), 1).unwrap().remove(0).listen().unwrap()
 }
 
-async fn accept(listener: &Listener, handshakes: &Handshakes) -> Connection {
+pub(crate) async fn accept(listener: &Listener, handshakes: &Handshakes) -> Connection {
     handshakes.secure(listener.next().await.unwrap().unwrap()).await.unwrap()
 }
 
