@@ -433,6 +433,7 @@ fn user_of_change(change: &Change) -> Option<UserId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use identity::{SessionId, SessionRecord, UserChange};
     use money::{AssetId, Cid, ShardId};
 
     fn deposit(user: u64) -> Input {
@@ -459,6 +460,34 @@ mod tests {
             serde_json::to_string(&describe(&Input::Command(cancel))).unwrap(),
             r#"{"kind":"cancel","user_id":0,"cid":"a.1"}"#
         );
+    }
+
+    #[test]
+    fn a_dump_holds_nothing_that_a_password_or_token_could_be_guessed_against() {
+        let password_hash = Some("$argon2id$secret".to_owned());
+        let password = UserChange { user: UserId(7), password_hash, ..UserChange::default() };
+        let token_hash = [0xAB; 32];
+        let (session, user) = (SessionId(9), UserId(7));
+        let opened = SessionRecord { session, user, token_hash, opened_ms: 1, expires_ms: 2 };
+        let rotated = Change::RotateSession {
+            session,
+            old_hash: token_hash,
+            new_hash: token_hash,
+            at_ms: 1,
+            expires_ms: 2,
+        };
+        for change in [Change::User(password), Change::OpenSession(opened), rotated] {
+            let change = Box::new(change);
+            let messages = vec![Message::Identity { ticket: 1, change: change.clone() }];
+            let batch = PeerBatch { source: ShardId(0), first_sequence: 1, confirmed: 0, messages };
+            for input in [Input::Command(Command::Identity(change)), Input::Peer(batch)] {
+                let text = serde_json::to_string(&describe(&input)).unwrap();
+                assert!(text.contains(r#""kind":"identity""#), "{text}");
+                for secret in ["argon2", "abab", "ABAB", "171"] {
+                    assert!(!text.contains(secret), "{text}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the clients make of an answer, and what no answer may say.
 
-use engine::{AssetProof, Command, Refusal, Reply, TapeEntry};
+use engine::{AssetProof, Command, Engine, Refusal, Reply, TapeEntry};
+use identity::Ended;
 use money::{Role, SymbolId, SymbolStatus};
 
 use crate::clients::{Asked, Clients, Intent};
@@ -50,6 +51,16 @@ impl Clients {
                 assert!(!matches!(reply, Reply::Refused(Refusal::Busy)), "a query is never busy");
             }
             Intent::Pay(index) => self.on_pay(trader, index, reply),
+            Intent::Identity(aim) => {
+                self.totals.identities += u64::from(matches!(reply, Reply::Identity(_)));
+                self.credentials.answered(&aim, reply);
+            }
+            Intent::Withdraw(step) => {
+                let ended = step.end.is_some() && matches!(reply, Reply::Withdrawal(_));
+                self.totals.withdrawals += u64::from(ended);
+                self.traders[trader].withdrawals.answered(&step, reply);
+            }
+            Intent::Withdrawals => self.on_withdrawals(reply),
             Intent::Script => self.on_script(reply),
             Intent::Patch(symbol, number) => self.on_patch(symbol, number, reply),
             Intent::Prove => self.on_proof(reply),
@@ -104,6 +115,21 @@ impl Clients {
             Reply::Refused(Refusal::ReferenceReused) => panic!("never reused: {payment:?}"),
             Reply::Refused(_) => payment.given_up = !payment.acknowledged,
             other => panic!("{other:?} to {payment:?}"),
+        }
+    }
+
+    fn on_withdrawals(&mut self, reply: &Reply) {
+        let Reply::Withdrawals(rows) = reply else { return };
+        for row in rows {
+            let trader = self.traders.iter_mut().find(|trader| trader.user == row.user);
+            trader.expect("nobody else asks for one").withdrawals.saw(row);
+        }
+    }
+
+    /// The answer to a change of identities leaves the shard that decided it.
+    pub fn released(&self, token: Token, reply: &Reply, engines: &[&Engine], told: &[&[Ended]]) {
+        if let Some(Asked { intent: Intent::Identity(aim), .. }) = self.asked.get(&token) {
+            self.credentials.check_released(aim, reply, engines, told);
         }
     }
 

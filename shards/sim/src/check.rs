@@ -42,6 +42,10 @@ fn check_promises(clients: &Clients, engines: &Engines<'_>) {
     check_orders(clients, engines);
     check_seen(clients, engines);
     check_definitions(clients, engines);
+    clients.credentials.check(&engines.engines);
+    for trader in &clients.traders {
+        trader.withdrawals.check(&engines.withdrawals(trader.user));
+    }
 }
 
 /// A plain replay of the journals comes to the same, to the last field, and so does the image of an
@@ -88,6 +92,8 @@ fn check_settled(clients: &Clients, mut settled: Settled) {
 }
 
 fn check_payments(clients: &Clients, engines: &Engines<'_>, witness: &Witness) {
+    let unasked = witness.paid().find(|&payment| !clients.asked_payments.contains(payment));
+    assert!(unasked.is_none(), "paid what nobody asked for: {unasked:?}");
     let payments = clients.traders.iter().flat_map(|trader| &trader.payments);
     let acknowledged = payments.filter(|payment| payment.acknowledged);
     let commands = acknowledged.map(|payment| &payment.command).chain(&clients.acknowledged);

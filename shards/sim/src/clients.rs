@@ -9,15 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{AssetProof, Command, OrderFilter, OrderRef, Place, Query, TapeEntry, Transfer};
 use money::{
     Cid, Lots, Placement, Price, ShardId, SymbolId, SymbolPatch, SymbolStatus, TradeId, UserId,
+    WithdrawalStatus,
 };
 use shard::Request;
 
+use crate::credentials::{Aim, Credentials};
 use crate::halts::Halts;
 use crate::known::{Known, Past, Payment};
 use crate::market::Market;
 use crate::mesh::Token;
 use crate::random::Random;
 use crate::totals::Totals;
+use crate::withdrawing::{self, Withdrawals};
 
 /// What a request is for.
 #[derive(Clone, Debug)]
@@ -28,6 +31,10 @@ pub(crate) enum Intent {
     Move(usize, Price),
     Order(usize),
     Pay(usize),
+    Identity(Aim),
+    Withdraw(withdrawing::Step),
+    /// Whatever withdrawals the answer shows.
+    Withdrawals,
     Script,
     Patch(SymbolId, u64),
     Prove,
@@ -52,6 +59,7 @@ pub(crate) struct Trader {
     pub user: UserId,
     pub orders: Vec<Known>,
     pub payments: Vec<Payment>,
+    pub withdrawals: Withdrawals,
 }
 
 /// What everybody has seen, and nobody may unsee.
@@ -87,6 +95,9 @@ pub(crate) struct Clients {
     pub seen: Seen,
     pub patches: BTreeMap<SymbolId, Patches>,
     pub halts: Halts,
+    pub credentials: Credentials,
+    /// Every payment that somebody asked for, by its reference.
+    pub asked_payments: BTreeSet<(UserId, String)>,
     /// The proof that was answered last.
     pub proof: Vec<AssetProof>,
     /// Script lines whose answer has come.
@@ -101,7 +112,12 @@ pub(crate) struct Clients {
 impl Clients {
     pub fn new(placement: Placement, most_asked: usize, mut random: Random) -> Clients {
         let market = Market::new(placement, &mut random);
-        let trader = |&user: &UserId| Trader { user, orders: Vec::new(), payments: Vec::new() };
+        let trader = |&user: &UserId| Trader {
+            user,
+            orders: Vec::new(),
+            payments: Vec::new(),
+            withdrawals: Withdrawals::default(),
+        };
         Clients {
             placement,
             traders: market.users.iter().map(trader).collect(),
@@ -111,6 +127,8 @@ impl Clients {
             seen: Seen::default(),
             patches: BTreeMap::new(),
             halts: Halts::default(),
+            credentials: Credentials::default(),
+            asked_payments: BTreeSet::new(),
             proof: Vec::new(),
             acknowledged: Vec::new(),
             script_under_way: false,
@@ -136,7 +154,9 @@ impl Clients {
         }
         let trader = self.random.index(self.traders.len());
         let (intent, request) = match self.random.below(1_000) {
-            0..=469 => self.place(trader),
+            0..=399 => self.place(trader),
+            400..=434 => self.change_identity()?,
+            435..=469 => self.withdraw(trader),
             470..=559 => self.again(trader)?,
             560..=659 => self.on_order(trader, 0)?,
             660..=709 => self.on_order(trader, 1)?,
@@ -171,6 +191,10 @@ impl Clients {
                     requests.push(self.ask(trader, Intent::Pay(index), request));
                 }
             }
+            for index in self.traders[trader].withdrawals.unsure().collect::<Vec<_>>() {
+                let (step, command) = self.traders[trader].withdrawals.again(index);
+                requests.push(self.ask(trader, Intent::Withdraw(step), Request::Command(command)));
+            }
         }
         requests
     }
@@ -189,6 +213,7 @@ impl Clients {
             | Intent::Order(index) => self.traders[trader].orders[index].past(),
             _ => Past::default(),
         };
+        self.asked_payments.extend(payment_of(&request));
         let token = self.next_token;
         self.next_token += 1;
         self.totals.requests += 1;
@@ -301,10 +326,25 @@ impl Clients {
         (Intent::Pay(index), Request::Command(command))
     }
 
+    fn change_identity(&mut self) -> Option<(Intent, Request)> {
+        // Two users, so that there are many sessions of one.
+        let user = self.traders[self.random.index(self.traders.len().min(2))].user;
+        let (aim, change) = self.credentials.act(user, &mut self.random)?;
+        Some((Intent::Identity(aim), Request::Command(Command::Identity(Box::new(change)))))
+    }
+
+    fn withdraw(&mut self, trader: usize) -> (Intent, Request) {
+        let asset = self.market.asset_id(&mut self.random);
+        let trader = &mut self.traders[trader];
+        let (step, command) = trader.withdrawals.act(trader.user, asset, &mut self.random);
+        (Intent::Withdraw(step), Request::Command(command))
+    }
+
     fn look(&mut self, trader: usize) -> (Intent, Request) {
         let user = self.traders[trader].user;
         let symbol = self.market.symbol_id(&mut self.random);
-        let (intent, query) = match self.random.below(8) {
+        let some_shard = ShardId(self.random.below(u64::from(self.placement.shards())) as u16);
+        let (intent, query) = match self.random.below(12) {
             0 => (Intent::Other, Query::Balances { user }),
             1 => {
                 let (filter, limit) = (OrderFilter::Open, 100);
@@ -320,10 +360,14 @@ impl Clients {
                 let last = self.seen.last_update.get(&symbol).copied().unwrap_or(0);
                 (Intent::Depth(symbol, last), Query::Depth { symbol, limit: 5 })
             }
-            _ => {
-                let shard = self.random.below(u64::from(self.placement.shards())) as u16;
-                (Intent::Other, Query::Status { shard: ShardId(shard) })
+            7 => {
+                let status = self.random.pick(&[None, Some(WithdrawalStatus::Confirmed)]);
+                (Intent::Withdrawals, Query::Withdrawals { user, status, limit: 20 })
             }
+            8 => (Intent::Withdrawals, Query::PendingWithdrawals { shard: some_shard, limit: 20 }),
+            9 => (Intent::Other, Query::Users { shard: some_shard, after: Some(user), limit: 3 }),
+            10 => (Intent::Other, Query::User { user }),
+            _ => (Intent::Other, Query::Status { shard: some_shard }),
         };
         (intent, Request::Query(query))
     }
@@ -431,6 +475,8 @@ impl Clients {
                 let payment = &mut self.traders[trader].payments[index];
                 payment.given_up = !payment.acknowledged;
             }
+            Intent::Withdraw(step) => self.traders[trader].withdrawals.turned_away(&step),
+            Intent::Identity(aim) => self.credentials.no_longer_under_way(&aim),
             Intent::Reduce(index, _) => self.traders[trader].orders[index].reducing = false,
             Intent::Move(index, _) => self.traders[trader].orders[index].moving = false,
             Intent::Patch(symbol, _) => {
@@ -449,12 +495,14 @@ impl Clients {
         }
         // With the process ended whatever was on its way to it.
         self.patches.values_mut().for_each(|patches| patches.stray = false);
+        self.credentials.lose_everything();
     }
 
     fn lose(&mut self, asked: Asked) {
         let Asked { trader, intent, .. } = asked;
         match intent {
             Intent::Script => self.script_under_way = false,
+            Intent::Identity(aim) => self.credentials.lose(&aim),
             Intent::Reduce(index, by) => {
                 let known = &mut self.traders[trader].orders[index];
                 known.reducing = false;
@@ -471,6 +519,19 @@ impl Clients {
             }
             _ => {}
         }
+    }
+}
+
+/// What a request pays, or asks to be paid.
+fn payment_of(request: &Request) -> Option<(UserId, String)> {
+    match request {
+        Request::Command(Command::Deposit(transfer) | Command::Withdraw(transfer)) => {
+            Some((transfer.user, transfer.reference.clone()))
+        }
+        Request::Command(Command::RequestWithdrawal(request)) => {
+            Some((request.user, request.reference.clone()))
+        }
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `disk`, `crash` | the disk: every operation waits for the scheduler; what a crash leaves |
 //! | `mesh` | the transport: ordered, at least once, slow, cutting batches |
 //! | `market`, `clients`, `known`, `answers`, `halts` | users who lose answers, ask again, remember |
+//! | `credentials`, `withdrawing` | likewise: roles, keys, sessions; withdrawals in two steps |
 //! | `rot` | bits, sectors and files that are lost between a crash and the recovery |
 //! | `check` | what must hold after every recovery, and at rest |
 //! | `witness` | all records there ever were, for those who follow them from the first one on |
@@ -28,13 +29,14 @@
 //! the last field, what a plain replay from the first record comes to, and what an image taken at the
 //! recovery before comes to with the records since; the oracle agrees about every order, trade, tape,
 //! book, balance and reservation, and about every message heard; every acknowledged order, cancel,
-//! reduction, move, payment, user and definition is there; no fill that somebody saw is taken back, no
+//! reduction, move, payment, user, definition, key and session is there; no fill that somebody saw is taken back, no
 //! ended order lives, no trade vanishes or changes, and what was said to be settled on both sides is;
-//! payments and peer messages are in the journals once. In a copy, in which every message arrives at
+//! payments and peer messages are in the journals once, and no payment that nobody asked for. In a copy, in which every message arrives at
 //! once, sums are conserved, Σ frozen is what the open orders need, and books are what the homes' open
 //! orders say; the same copy, dealt out over another number of shards, too.
 //!
-//! *At any moment*: proofs balance; no answer contradicts what its client knew when it asked; a
+//! *At any moment*: a change of a role, key or session is in force on every shard when its answer leaves,
+//! and every shard has told of what it ended; proofs balance; no answer contradicts what its client knew when it asked; a
 //! process ends by itself only if a fault was injected; a snapshot proves the live shard's hash, and
 //! is there from then on; what retention removes no start needs.
 //!
@@ -51,6 +53,7 @@ mod answers;
 mod check;
 mod clients;
 mod crash;
+mod credentials;
 mod disk;
 mod halts;
 mod known;
@@ -71,6 +74,7 @@ mod store;
 mod task;
 mod totals;
 mod view;
+mod withdrawing;
 mod witness;
 mod world;
 

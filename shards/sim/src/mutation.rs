@@ -48,11 +48,17 @@ pub enum Mutation {
     UnsyncedLayout,
     /// Retention removes one segment too many.
     GreedyRetention,
+    /// A change of roles, keys or sessions is answered before every shard has it.
+    EarlyIdentity,
+    /// A confirmation that comes again pays out again.
+    DoublePayout,
+    /// A snapshot leaves out the open sessions.
+    ForgottenSessions,
 }
 
 impl Mutation {
     /// All of them, with their names on the command line.
-    pub const ALL: [(&'static str, Mutation); 21] = [
+    pub const ALL: [(&'static str, Mutation); 24] = [
         ("release-before-durable", Mutation::ReleaseBeforeDurable),
         ("read-before-durable", Mutation::ReadBeforeDurable),
         ("skipped-resume", Mutation::SkippedResume),
@@ -74,6 +80,9 @@ impl Mutation {
         ("early-layout", Mutation::EarlyLayout),
         ("unsynced-layout", Mutation::UnsyncedLayout),
         ("greedy-retention", Mutation::GreedyRetention),
+        ("early-identity", Mutation::EarlyIdentity),
+        ("double-payout", Mutation::DoublePayout),
+        ("forgotten-sessions", Mutation::ForgottenSessions),
     ];
 
     /// The bug of this name.

@@ -7,9 +7,10 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use engine::{Origin, PeerBatch, Refusal, Reply};
+use engine::{Command, Event, Origin, PeerBatch, Query, Refusal, Reply, Transfer};
+use identity::Ended;
 use journal::{Prepared, Written};
-use money::{Placement, ShardId};
+use money::{Placement, ShardId, WithdrawalStatus};
 use shard::{Output, Request, Shard, ShardError};
 
 use crate::disk::SimDisk;
@@ -30,6 +31,10 @@ pub(crate) struct Node {
     parcels: Vec<Parcel>,
     outputs: Vec<Output>,
     pub answers: Vec<Answer>,
+    /// Answers about identities that this shard has just let go.
+    pub released: Vec<Answer>,
+    /// What of credentials was told to have ended, since the start.
+    pub ended: Vec<Ended>,
     commit: Option<Task<Written<SimDisk>>>,
     preparation: Option<Task<Prepared<SimDisk>>>,
     /// Something is to be taken in, let go or sent.
@@ -64,6 +69,8 @@ impl Node {
             parcels: placement.all().map(|_| Parcel::default()).collect(),
             outputs: Vec::new(),
             answers: Vec::new(),
+            released: Vec::new(),
+            ended: Vec::new(),
             commit: None,
             preparation: None,
             wants_turn: false,
@@ -130,7 +137,25 @@ impl Node {
             Request::Command(_) if self.short_shards.get() > 0 => {
                 self.dispatch(Output::Reply(origin, Reply::Refused(Refusal::Busy)));
             }
-            Request::Command(command) => self.shard.command(now_ms, command, Some(origin))?,
+            Request::Command(Command::Identity(change))
+                if self.mutation == Some(Mutation::EarlyIdentity) =>
+            {
+                let decided = self.shard.engine().identities().decide(&change);
+                let reply = match decided {
+                    Ok((_, outcome)) => Reply::Identity(outcome),
+                    Err(refusal) => Reply::Refused(Refusal::Identity(refusal)),
+                };
+                self.shard.command(now_ms, Command::Identity(change), None)?;
+                self.dispatch(Output::Reply(origin, reply));
+            }
+            Request::Command(command) => {
+                let again = self.plant_payout(&command);
+                self.shard.command(now_ms, command, Some(origin))?;
+                if let Some(again) = again {
+                    self.note_hash();
+                    self.shard.command(now_ms, again, None)?;
+                }
+            }
             Request::Query(query) if self.mutation == Some(Mutation::ReadBeforeDurable) => {
                 let reply = self.shard.engine().query(&query);
                 self.dispatch(Output::Reply(origin, reply));
@@ -217,6 +242,9 @@ impl Node {
     }
 
     fn dispatch(&mut self, output: Output) {
+        if let Output::Reply(origin, reply @ Reply::Identity(_)) = &output {
+            self.released.push((origin.token, reply.clone()));
+        }
         match output {
             Output::Reply(origin, reply) if origin.shard == self.here => {
                 self.answer(origin.token, reply);
@@ -228,6 +256,7 @@ impl Node {
                 let batch = self.plant(to, batch);
                 self.parcels[to.0 as usize].batches.push(batch);
             }
+            Output::Event(Event::CredentialEnded(ended)) => self.ended.push(ended),
             Output::Durable(_) | Output::Event(_) => {}
         }
     }
@@ -235,6 +264,23 @@ impl Node {
     fn answer(&mut self, token: Token, reply: engine::Reply) {
         self.waiting -= 1;
         self.answers.push((token, reply));
+    }
+
+    /// What a confirmation pays that comes again.
+    fn plant_payout(&self, command: &Command) -> Option<Command> {
+        let Command::EndWithdrawal { user, reference, confirm: true } = command else {
+            return None;
+        };
+        if self.mutation != Some(Mutation::DoublePayout) {
+            return None;
+        }
+        let (status, limit) = (Some(WithdrawalStatus::Confirmed), engine::MAX_ROWS);
+        let query = Query::Withdrawals { user: *user, status, limit };
+        let Reply::Withdrawals(rows) = self.shard.engine().query(&query) else { return None };
+        let paid = rows.into_iter().find(|row| row.reference == *reference)?;
+        let reference = format!("{reference}-again");
+        let (user, asset, amount) = (paid.user, paid.asset, paid.amount);
+        Some(Command::Withdraw(Transfer { user, asset, amount, reference }))
     }
 
     fn plant(&self, to: ShardId, batch: PeerBatch) -> PeerBatch {

@@ -2,8 +2,9 @@
 //! the shards. What runs is the real thing, on the shard's own disk, step by step between everything
 //! else that happens there.
 
+use engine::{ImageError, Piece};
 use journal::retention::{self, Action, Applied, Inventory, RetentionPolicy};
-use journal::{JournalConfig, SnapshotFile};
+use journal::{JournalConfig, SnapshotFile, SnapshotWriter, read_snapshot};
 use money::ShardId;
 use shard::{Checkpoint, Shard, SnapshotError, make_snapshot};
 
@@ -73,8 +74,10 @@ impl Snapshots {
                 checkpoint.confirmed = peers.map(|peer| last_sent(shard, peer)).collect();
             }
             let (disk, journal) = (place.disk.clone(), place.journal.clone());
+            let forgets = place.mutation == Some(Mutation::ForgottenSessions);
             self.job = Some(Job::Making(Task::new(async move {
-                make_snapshot(disk, journal, &checkpoint, now_ms).await
+                let file = make_snapshot(disk.clone(), journal, &checkpoint, now_ms).await?;
+                if forgets { forget_sessions(disk, file).await } else { Ok(file) }
             })));
         }
         let ended = match self.job.as_mut()? {
@@ -114,6 +117,27 @@ fn last_sent(shard: &Shard<SimDisk>, peer: ShardId) -> u64 {
         true => 0,
         false => shard.engine().last_message(peer),
     }
+}
+
+/// Writes a snapshot again without one kind of its pieces.
+async fn forget_sessions(disk: SimDisk, file: SnapshotFile) -> Result<SnapshotFile, SnapshotError> {
+    let shard = file.head.shard;
+    let mut pieces = Vec::new();
+    let mut keep = |piece| {
+        if !matches!(piece, Piece::Sessions(_)) {
+            pieces.push(piece);
+        }
+        Ok::<(), ImageError>(())
+    };
+    let lsn = file.head.lsn.0;
+    let read = read_snapshot(&disk, &file.name, None, &mut keep).await;
+    read.map_err(|cause| SnapshotError::Replay { shard, lsn, cause })?;
+    let failed = |cause| SnapshotError::Write { shard, cause };
+    let mut writer = SnapshotWriter::begin(disk.clone(), file.head).await.map_err(failed)?;
+    for piece in &pieces {
+        writer.piece(piece).await.map_err(failed)?;
+    }
+    writer.finish().await.map_err(failed)
 }
 
 /// The removal of the segment behind those that go.

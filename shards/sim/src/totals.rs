@@ -43,6 +43,10 @@ totals!(
     lost = "answers lost with the process",
     /// Requests turned away.
     turned_away = "requests turned away by a full gateway",
+    /// Changes of roles, keys and sessions acknowledged.
+    identities = "changes of roles, keys and sessions acknowledged",
+    /// Ends of withdrawals acknowledged.
+    withdrawals = "ends of withdrawals acknowledged",
     /// Orders acknowledged.
     accepted = "orders acknowledged",
     /// Trades.

@@ -99,6 +99,11 @@ impl Witness {
         self.paid.contains(&(user, reference.to_owned()))
     }
 
+    /// Every payment in the journals.
+    pub fn paid(&self) -> impl Iterator<Item = &(UserId, String)> {
+        self.paid.iter()
+    }
+
     /// What the oracle makes of it all.
     pub fn oracle(&self) -> Vec<&NaiveShard> {
         self.shards.iter().map(|shard| &shard.naive).collect()

@@ -3,6 +3,8 @@
 mod snapshots;
 mod starts;
 
+use engine::Engine;
+use identity::Ended;
 use journal::JournalConfig;
 use money::{Placement, ShardId};
 
@@ -308,6 +310,7 @@ impl World {
 
     /// What a shard has just done: its answers reach the clients, its hashes are kept.
     fn note(&mut self, at: usize) {
+        self.check_released(at);
         let Process::Running(nodes) = &mut self.process else { return };
         let node = &mut nodes[at];
         for (token, reply) in std::mem::take(&mut node.answers) {
@@ -317,6 +320,17 @@ impl World {
         let known = hashes.len() as u64 - node.first_lsn;
         hashes.extend_from_slice(&node.hashes[known as usize..]);
         self.promised[at] = node.shard.journal().durable().lsn().0;
+    }
+
+    /// What has just been answered about identities is in force everywhere at this instant.
+    fn check_released(&mut self, at: usize) {
+        let Process::Running(nodes) = &mut self.process else { return };
+        let released = std::mem::take(&mut nodes[at].released);
+        let engines: Vec<&Engine> = nodes.iter().map(|node| node.shard.engine()).collect();
+        let told: Vec<&[Ended]> = nodes.iter().map(|node| node.ended.as_slice()).collect();
+        for (token, reply) in released {
+            self.clients.released(token, &reply, &engines, &told);
+        }
     }
 
     fn let_disk_go(&mut self, at: usize) -> Result<(), Exit> {

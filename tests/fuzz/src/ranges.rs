@@ -2,8 +2,8 @@
 //! another way: on the command, not on the text.
 
 use engine::{
-    Command, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES, NewSymbol, OrderRef, Place,
-    Query, Registry, Transfer,
+    Command, MAX_DESTINATION_LENGTH_BYTES, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES,
+    NewSymbol, OrderRef, Place, Query, Registry, Transfer,
 };
 use gateway::native::{Action, Context};
 use money::{
@@ -59,7 +59,22 @@ fn check_command(command: &Command, registry: &Registry, here: ShardId) {
             check_rules(&patch.apply(*entry.rules()));
             assert_ne!(patch.reference, Some(Price(0)));
         }
-        Command::CancelUser { .. } | Command::CancelShard { .. } | Command::Prove => {
+        Command::RequestWithdrawal(request) => {
+            check_user(request.user);
+            assert!(registry.asset(request.asset).is_some());
+            assert!(request.amount > 0);
+            check_reference(&request.reference);
+            let length = request.destination.as_ref().map_or(1, String::len);
+            assert!((1..=MAX_DESTINATION_LENGTH_BYTES).contains(&length), "{request:?}");
+        }
+        Command::EndWithdrawal { user, reference, .. } => {
+            check_user(*user);
+            check_reference(reference);
+        }
+        Command::CancelUser { .. }
+        | Command::Identity(_)
+        | Command::CancelShard { .. }
+        | Command::Prove => {
             panic!("no body asks for this: {command:?}")
         }
     }
@@ -93,7 +108,11 @@ fn check_transfer(transfer: &Transfer, registry: &Registry) {
     check_user(transfer.user);
     assert!(registry.asset(transfer.asset).is_some());
     assert!(transfer.amount > 0);
-    let length = transfer.reference.len();
+    check_reference(&transfer.reference);
+}
+
+fn check_reference(reference: &str) {
+    let length = reference.len();
     assert!((1..=MAX_REFERENCE_LENGTH_BYTES).contains(&length), "{length}");
 }
 
