@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use money::UserId;
 use serde::Deserialize;
 
+use crate::admin::AdminCommand;
+use crate::audit::AuditArguments;
+use crate::auth::AuthArguments;
 use crate::limits::LimitArguments;
 use crate::load::arguments::LoadCommand;
 use crate::time::Instant;
@@ -42,6 +45,12 @@ pub enum Subcommands {
         /// What kind of load.
         #[command(subcommand)]
         command: LoadCommand,
+    },
+    /// Make the first administrator
+    Admin {
+        /// What to do.
+        #[command(subcommand)]
+        command: AdminCommand,
     },
     /// Make, list and check snapshots
     Snapshot {
@@ -91,8 +100,7 @@ pub struct ServeArguments {
     /// Configuration file, TOML [default: none]
     #[arg(long, env = "RINGBOOK_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address to listen on; a loopback address, until there is production authentication [default:
-    /// 127.0.0.1]
+    /// Address to listen on; in development mode a loopback address [default: 127.0.0.1]
     #[arg(long, env = "RINGBOOK_HOST", value_name = "ADDRESS")]
     pub host: Option<IpAddr>,
     /// Port to listen on; 0 takes any free one, which is printed [default: 8080]
@@ -107,9 +115,9 @@ pub struct ServeArguments {
     /// Cores to pin the shards to, one each, like 0-3,6 [default: all available ones]
     #[arg(long, env = "RINGBOOK_CORES", value_name = "LIST")]
     pub cores: Option<String>,
-    /// What administrators send as X-Admin-Token [default: dev-admin]
-    #[arg(long, env = "RINGBOOK_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub admin_token: Option<String>,
+    /// Who may ask.
+    #[command(flatten)]
+    pub auth: AuthArguments,
     /// Also let shard i listen alone on port + 1 + i [default: false]
     #[arg(long, env = "RINGBOOK_SHARD_PORTS", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -126,9 +134,12 @@ pub struct ServeArguments {
     /// Serve the files of this directory at paths that are not the server's own
     #[arg(long, env = "RINGBOOK_STATIC_DIR", value_name = "DIR")]
     pub static_dir: Option<PathBuf>,
-    /// Bounds on connections.
+    /// Bounds on connections, and how fast whom.
     #[command(flatten)]
     pub limits: LimitArguments,
+    /// The audit trail.
+    #[command(flatten)]
+    pub audit: AuditArguments,
     /// The certificate.
     #[command(flatten)]
     pub tls: TlsArguments,

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,6 +17,8 @@ use runtime::cores::CoreList;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::audit::{self, AuditTable};
+use crate::auth::{self, AuthArguments, Mode, Variables};
 use crate::bootstrap::{self, AssetTable, Beginning, SymbolTable, UserTable};
 use crate::cli::{LogFormat, ServeArguments};
 use crate::limits::{self, LimitArguments};
@@ -37,7 +40,11 @@ struct File {
     data: Option<PathBuf>,
     shards: Option<u16>,
     cores: Option<String>,
+    auth: Option<Mode>,
+    secret_file: Option<PathBuf>,
+    previous_secret_file: Option<PathBuf>,
     admin_token: Option<String>,
+    metrics_from: Option<String>,
     shard_ports: Option<bool>,
     spin_us: Option<u64>,
     segment_mib: Option<u64>,
@@ -51,6 +58,8 @@ struct File {
     #[serde(default)]
     retention: RetentionTable,
     #[serde(default)]
+    audit: AuditTable,
+    #[serde(default)]
     tls: TlsTable,
     log_format: Option<LogFormat>,
     log_level: Option<String>,
@@ -63,7 +72,6 @@ struct File {
 }
 
 /// What `serve` runs with.
-#[derive(Debug)]
 pub struct ServeConfig {
     /// The node.
     pub node: NodeConfig,
@@ -79,7 +87,7 @@ pub fn load(arguments: &ServeArguments) -> Result<ServeConfig> {
         Some(path) => read(path)?,
         None => File::default(),
     };
-    combine(arguments.clone(), file)
+    combine(arguments.clone(), file, &Variables::read())
 }
 
 fn read(path: &Path) -> Result<File> {
@@ -88,45 +96,56 @@ fn read(path: &Path) -> Result<File> {
     toml::from_str(&text).with_context(|| format!("config: {}", path.display()))
 }
 
-fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
+fn combine(flags: ServeArguments, file: File, variables: &Variables) -> Result<ServeConfig> {
     let defaults = NodeConfig::default();
     let host = flags.host.or(file.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    check_host(host)?;
+    let of_file = AuthArguments {
+        auth: file.auth,
+        secret_file: file.secret_file,
+        previous_secret_file: file.previous_secret_file,
+        admin_token: file.admin_token,
+        metrics_from: file.metrics_from,
+    };
+    let auth = auth::combine(flags.auth, of_file, variables, host)?;
+    let is_development = auth.is_development;
     let spin_us = flags.spin_us.or(file.spin_us).unwrap_or(0);
     ensure!(spin_us <= MAX_SPIN_US, "spin_us: {spin_us} must be at most {MAX_SPIN_US}");
     let segment_bytes = match flags.segment_mib.or(file.segment_mib) {
         Some(mib) => segment_bytes(mib)?,
         None => defaults.segment_bytes,
     };
-    let admin_token = flags.admin_token.or(file.admin_token).or(defaults.admin_token);
-    ensure!(
-        admin_token.as_ref().is_some_and(|token| is_header_value(token)),
-        "admin_token: must be printable ASCII and not empty"
-    );
+    let data = flags.data.or(file.data).unwrap_or_else(|| PathBuf::from("./data"));
+    let snapshots = retention::combine(
+        flags.retention,
+        file.retention,
+        file.snapshot_every_mib,
+        file.snapshot_mib_per_s,
+        file.snapshot_cores,
+    )?;
+    let background = snapshots.cores.clone();
+    let on_thread = move || runtime::keep_to(background.as_ref());
+    let audit =
+        audit::combine(flags.audit, file.audit, &data, is_development, Some(Arc::new(on_thread)))?;
     let shards = flags.shards.or(file.shards);
     ensure!(shards != Some(0), "shards: must be at least 1");
     let beginning = Beginning { assets: file.assets, symbols: file.symbols, users: file.users };
     let node = NodeConfig {
         host,
         port: flags.port.or(file.port).unwrap_or(defaults.port),
-        data: flags.data.or(file.data).unwrap_or_else(|| PathBuf::from("./data")),
+        data,
         shards,
         cores: flags.cores.or(file.cores).as_deref().map(cores).transpose()?,
-        admin_token,
+        auth,
+        limits: limits::rates(&flags.limits, &file.limits, is_development)?,
+        audit,
         shard_ports: flags.shard_ports.or(file.shard_ports).unwrap_or(false),
         spin: spin(spin_us),
         segment_bytes,
-        snapshots: retention::combine(
-            flags.retention,
-            file.retention,
-            file.snapshot_every_mib,
-            file.snapshot_mib_per_s,
-            file.snapshot_cores,
-        )?,
+        snapshots,
         static_dir: flags.static_dir.or(file.static_dir),
-        connections: limits::combine(flags.limits, file.limits)?,
+        connections: limits::connections(&flags.limits, &file.limits)?,
         tls: tls::combine(flags.tls, file.tls)?,
-        bootstrap: bootstrap(flags.empty.or(file.empty).unwrap_or(false), &beginning)?,
+        bootstrap: bootstrap(flags.empty.or(file.empty), &beginning, is_development)?,
         ..defaults
     };
     let log_level = flags.log_level.or(file.log_level).unwrap_or_else(|| "info".to_owned());
@@ -134,18 +153,6 @@ fn combine(flags: ServeArguments, file: File) -> Result<ServeConfig> {
         .with_context(|| format!("log_level: {log_level:?} (like info or info,runtime=debug)"))?;
     let log_format = flags.log_format.or(file.log_format).unwrap_or_default();
     Ok(ServeConfig { node, log_format, log_filter })
-}
-
-/// Development authentication believes whoever can reach the port.
-pub fn check_host(host: IpAddr) -> Result<()> {
-    if !host.is_loopback() {
-        bail!(
-            "host: {host} is no loopback address. Production authentication is not built yet, and \
-             with development authentication whoever reaches the port may trade as anybody; use \
-             127.0.0.1 or ::1"
-        );
-    }
-    Ok(())
 }
 
 /// A list of cores.
@@ -166,12 +173,14 @@ fn segment_bytes(mib: u64) -> Result<u64> {
     Ok(mib * MIB_BYTES)
 }
 
-fn is_header_value(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn bootstrap(empty: bool, beginning: &Beginning) -> Result<Vec<Command>> {
-    match (empty, beginning.is_empty()) {
+/// The demo users have no passwords and much money: production begins without them.
+fn bootstrap(
+    empty: Option<bool>,
+    beginning: &Beginning,
+    is_development: bool,
+) -> Result<Vec<Command>> {
+    let is_empty = beginning.is_empty();
+    match (empty.unwrap_or(!is_development && is_empty), is_empty) {
         (true, true) => Ok(Vec::new()),
         (true, false) => bail!("empty: contradicts the assets, symbols and users of the file"),
         (false, true) => bootstrap::default_beginning()?.commands(),
@@ -184,11 +193,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ServeConfig> {
-        combine(ServeArguments::default(), toml::from_str(text)?)
+        combine(ServeArguments::default(), toml::from_str(text)?, &Variables::default())
     }
 
     fn error(text: &str) -> String {
-        format!("{:#}", parse(text).unwrap_err())
+        format!("{:#}", parse(text).map(drop).unwrap_err())
     }
 
     #[test]
@@ -218,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_is_served() {
-        assert!(error("host = \"0.0.0.0\"").contains("Production authentication"));
+    fn only_loopback_is_served_without_a_secret() {
+        assert!(error("host = \"0.0.0.0\"").contains("secret_file"));
         assert!(parse("host = \"::1\"").is_ok());
     }
 
@@ -227,7 +236,7 @@ mod tests {
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         let file: File = toml::from_str("port = 9000\nshards = 3").unwrap();
         let flags = ServeArguments { port: Some(9_001), ..ServeArguments::default() };
-        let node = combine(flags, file).unwrap().node;
+        let node = combine(flags, file, &Variables::default()).unwrap().node;
         assert_eq!((node.port, node.shards), (9_001, Some(3)));
         assert_eq!(node.data, PathBuf::from("./data"));
     }

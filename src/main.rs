@@ -4,6 +4,9 @@
 //! `shards/`. What it does itself is for people: the replay of recorded flows, the demo, the load
 //! generator, and a look into journals and snapshots.
 
+mod admin;
+mod audit;
+mod auth;
 mod bootstrap;
 mod cli;
 mod config;
@@ -64,7 +67,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             serve::serve(config).map_err(Failure::Failed)
         }
         Subcommands::Demo(arguments) => {
-            config::check_host(arguments.host).map_err(Failure::Usage)?;
+            auth::check_host(arguments.host).map_err(Failure::Usage)?;
             demo::run(arguments).map_err(Failure::Failed)
         }
         Subcommands::Replay(arguments) => {
@@ -79,6 +82,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let settings = WsSettings::new(arguments).map_err(Failure::Usage)?;
             load::ws::ws(settings).map_err(Failure::Failed)
         }
+        Subcommands::Admin { command } => admin::run(command).map_err(Failure::Failed),
         Subcommands::Journal { command: JournalCommand::Dump(arguments) } => {
             journal_tool::dump(&arguments).map_err(Failure::Failed)
         }

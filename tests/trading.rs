@@ -369,7 +369,7 @@ fn an_administrator_must_say_so_and_makes_things_once() {
     let asset = r#"{"asset":"ETH","decimals":8}"#;
     for path in ["assets", "symbols", "users", "deposits", "withdrawals"] {
         let path = format!("/api/v1/admin/{path}");
-        assert_eq!(exchange.user(ALICE).post(&path, asset).error(), (401, 2001));
+        assert_eq!(exchange.user(ALICE).post(&path, asset).error(), (403, 2003));
     }
     for path in ["proof", "shards", "book?symbol=BTC_USDT", "tape?symbol=BTC_USDT"] {
         let path = format!("/api/v1/admin/{path}");

@@ -78,7 +78,7 @@ fn connections_are_listed_and_ended_from_any_shard() {
         assert_eq!(admin.get("/api/v1/admin/sessions/7fffffffffff").error(), (404, 1006));
     }
     let as_user = Client::user(here, user).get("/api/v1/admin/sessions").error();
-    assert_eq!(as_user, (401, 2001));
+    assert_eq!(as_user, (403, 2003));
 
     // Each is ended from the shard that does not have it.
     let session = only(&mut admins[1], &format!("?kind=WS&user_id={user}"));

@@ -6,8 +6,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use engine::{Command, Effects, Engine, EngineConfig, Input, NewSymbol, Reply};
+use gateway::auth::Auth;
 use gateway::http::Connection;
-use gateway::native::{Action, Auth, Context, Ports, Respond, Serving, respond, route};
+use gateway::middleware::Limits;
+use gateway::native::{Action, Context, Ports, Respond, Serving, World, respond};
 use money::{Asset, AssetId, OrderId, Placement, ShardId, SymbolRules, SymbolSpec};
 
 /// Repetitions of a measurement, of which the best is told.
@@ -29,6 +31,10 @@ fn main() {
         placement: Placement::new(1),
         shard: ShardId(0),
         auth: &auth,
+        identities: engine.identities(),
+        now_ms: 1_700_000_000_000,
+        limits: &Limits::OFF,
+        world: &Nowhere,
         ports: &ports,
         serving: Serving::Ready,
     };
@@ -58,6 +64,21 @@ fn main() {
         black_box(&out);
     });
     println!("answer alone: {} bytes, {answer:.0} ns", out.len());
+}
+
+/// Nothing of it is needed for an order.
+struct Nowhere;
+
+impl World for Nowhere {
+    fn random(&self, _: &mut [u8]) {}
+
+    fn admit_address(&self, _: std::net::IpAddr, _: u32) -> Result<(), u64> {
+        Ok(())
+    }
+}
+
+fn route(request: &gateway::http::Request<'_>, context: &Context<'_>) -> Action {
+    gateway::enter(request, context, std::net::Ipv4Addr::LOCALHOST.into()).action
 }
 
 fn accepted() -> Reply {

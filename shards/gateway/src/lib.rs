@@ -14,7 +14,7 @@
 //!    [`http::Connection::end_of_input`].
 //! 2. Take [`http::Connection::next_request`] until `None`; again after each completed answer.
 //!    - `Err(rejection)`: `connection.complete(rejection.slot, |out| native::reject(&rejection, out))`.
-//!    - `Ok(Some(request))`: remember `request.slot`, call [`native::route`], and do what the
+//!    - `Ok(Some(request))`: remember `request.slot`, call [`enter`], and do what the
 //!      [`native::Action`] says. If [`native::Action::is_bulky`],
 //!      [`http::Connection::hold_until`] the slot.
 //! 3. When a reply comes (after it is durable):
@@ -33,14 +33,17 @@
 //!
 //! # One order of middleware
 //!
-//! [`native::route`] does, in this order: is the server serving; which route; may its method; who
-//! asks; (here come limits per user); what is asked. A further dialect is a module beside
-//! [`native`] with the same two functions.
+//! Every request of every dialect goes through [`enter`]; its steps are the table in [`middleware`]. A further
+//! dialect is a module beside [`native`], its routes rows of the table there.
 
+pub mod auth;
 pub mod desk;
 pub mod http;
 pub mod json;
+pub mod middleware;
 pub mod native;
 pub mod query_string;
 pub mod rpc;
 pub mod ws;
+
+pub use middleware::{Entered, Entry, enter};

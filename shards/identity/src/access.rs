@@ -103,6 +103,21 @@ impl Access {
         Access::Admin,
     ];
 
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Access::Public => "public",
+            Access::Read => "read",
+            Access::Trade => "trade",
+            Access::Withdraw => "withdraw",
+            Access::Keys => "keys",
+            Access::Look => "look",
+            Access::Audit => "audit",
+            Access::Support => "support",
+            Access::Admin => "admin",
+        }
+    }
+
     /// What a key must permit for it; a session needs only its role.
     pub fn permission(self) -> Permissions {
         match self {

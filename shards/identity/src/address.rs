@@ -64,6 +64,11 @@ impl Network {
         // A length comes from a record that passed its checksum; damage must still not panic.
         bits_of(address) & mask(self.prefix.min(128)) == self.bits
     }
+
+    /// Whether all addresses of another network are in it.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.prefix <= other.prefix && other.bits & mask(self.prefix.min(128)) == self.bits
+    }
 }
 
 fn mask(prefix: u8) -> u128 {
@@ -104,6 +109,15 @@ mod tests {
         assert!(!network("0.0.0.0/0").contains("::1".parse().unwrap()));
         assert!(network("::/0").contains("::1".parse().unwrap()));
         assert!(network("2001:db8::/32").contains("2001:db8:1::".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_covers_only_what_is_no_wider() {
+        assert!(network("10.0.0.0/8").covers(&network("10.1.0.0/16")));
+        assert!(network("10.0.0.0/8").covers(&network("10.0.0.0/8")));
+        assert!(!network("10.1.0.0/16").covers(&network("10.0.0.0/8")));
+        assert!(!network("10.1.0.0/16").covers(&network("10.2.0.1")));
+        assert!(!network("0.0.0.0/0").covers(&network("::1")));
     }
 
     #[test]

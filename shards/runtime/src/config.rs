@@ -4,7 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use audit::TrailConfig;
 use engine::Command;
+use gateway::auth::{Auth, Secret};
+use gateway::middleware::Limits;
+use identity::Network;
 
 use crate::cores::{CoreList, CoresError};
 use crate::disk::{DiskError, Durability};
@@ -15,8 +19,33 @@ use crate::registry::ConnectionLimits;
 use crate::snapshots::SnapshotPolicy;
 use crate::tls::{TlsError, TlsFiles};
 
-/// One node: all its shards, in one process.
+/// How callers say who they are.
 #[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// `X-User-ID` and `X-Admin-Token` are believed. For a loopback address only.
+    pub is_development: bool,
+    /// What `X-Admin-Token` must be, in development mode; `None`: nobody is an administrator by it.
+    pub admin_token: Option<String>,
+    /// The server's secret, and behind it former ones; none: one is kept in the data directory, for the
+    /// development mode.
+    pub secrets: Vec<Secret>,
+    /// Who is shown the metrics without saying who it is.
+    pub metrics_from: Vec<Network>,
+}
+
+impl Default for AuthConfig {
+    fn default() -> AuthConfig {
+        AuthConfig {
+            is_development: true,
+            admin_token: Some(Auth::DEVELOPMENT_ADMIN_TOKEN.to_owned()),
+            secrets: Vec::new(),
+            metrics_from: Vec::new(),
+        }
+    }
+}
+
+/// One node: all its shards, in one process.
+#[derive(Clone)]
 pub struct NodeConfig {
     /// Address to listen on.
     pub host: IpAddr,
@@ -28,8 +57,12 @@ pub struct NodeConfig {
     pub shards: Option<u16>,
     /// Which cores; `None` is all that the process may use.
     pub cores: Option<CoreList>,
-    /// What `X-Admin-Token` must be; `None`: nobody is an administrator.
-    pub admin_token: Option<String>,
+    /// How callers say who they are.
+    pub auth: AuthConfig,
+    /// How fast whom.
+    pub limits: Limits,
+    /// Where and how the audit trail is kept; `None`: there is none.
+    pub audit: Option<TrailConfig>,
     /// Whether shard i also listens alone on port + 1 + i.
     pub shard_ports: bool,
     /// How long an idle executor looks for work before it sleeps.
@@ -62,7 +95,9 @@ impl Default for NodeConfig {
             data: PathBuf::from("data"),
             shards: None,
             cores: None,
-            admin_token: Some("dev-admin".to_owned()),
+            auth: AuthConfig::default(),
+            limits: Limits::OFF,
+            audit: None,
             shard_ports: false,
             spin: None,
             segment_bytes: journal::SEGMENT_BYTES,
@@ -139,6 +174,17 @@ pub enum RunError {
         /// Which.
         address: SocketAddr,
         /// What the system says.
+        source: std::io::Error,
+    },
+    /// The audit trail cannot be kept.
+    #[error(transparent)]
+    Audit(#[from] audit::StartError),
+    /// The server's secret cannot be made or read.
+    #[error("{}: {source}", path.display())]
+    Secret {
+        /// Where.
+        path: PathBuf,
+        /// Why.
         source: std::io::Error,
     },
     /// The certificate cannot be used.

@@ -77,7 +77,10 @@ fn a_file_without_a_length_grows_with_every_write() {
         let bytes = file.read_at(0, 8 * BLOCK_BYTES).await.unwrap();
         assert_eq!(bytes.len(), 6 * BLOCK_BYTES);
         assert!(
-            bytes.iter().enumerate().all(|(at, &byte)| at / BLOCK_BYTES / 2 + 1 == byte.into())
+            bytes
+                .iter()
+                .enumerate()
+                .all(|(at, &byte)| at / BLOCK_BYTES / 2 + 1 == usize::from(byte))
         );
     });
 }

@@ -43,21 +43,27 @@ pub mod wake;
 #[cfg(test)]
 mod test_directory;
 
+mod bucket;
 mod config;
 mod layout;
 mod node;
+mod passwords;
 mod progress;
 mod registry;
 mod reshard;
+mod secrets;
 mod server;
 mod snapshots;
+mod throttle;
 
-pub use config::{NodeConfig, Ready, RunError};
+pub use audit::{Hours, Retention, TrailConfig};
+pub use config::{AuthConfig, NodeConfig, Ready, RunError};
 pub use files::FilesError;
 pub use layout::{Layout, LayoutError};
 pub use node::client::{Client, Driver};
 pub use registry::ConnectionLimits;
+pub use secrets::make_secret;
 pub use server::run;
 pub use shard::Request;
-pub use snapshots::SnapshotPolicy;
+pub use snapshots::{SnapshotPolicy, keep_to};
 pub use tls::{TlsError, TlsFiles, TlsVersion};

@@ -12,14 +12,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use audit::Trail;
 use engine::{Command, Refusal, Reply};
-use gateway::native::{Auth, Ports, Serving};
+use gateway::auth::{Auth, Secrets};
+use gateway::middleware::Limits;
+use gateway::native::{Ports, Serving};
 use journal::JournalConfig;
 use money::{SHARD_BITS, ShardId};
 use shard::{Request, Shard};
 
 use crate::clock::CoarseClock;
-use crate::config::{NodeConfig, Ready, RunError};
+use crate::config::{AuthConfig, NodeConfig, Ready, RunError};
 use crate::cores::ShardPlacement;
 use crate::descriptors;
 use crate::disk::{DirectDisk, DirectDiskConfig};
@@ -38,10 +41,13 @@ use crate::node::room::Room;
 use crate::node::sessions::accept;
 use crate::node::tick::tick;
 use crate::node::{Node, NodeParts};
+use crate::passwords::Passwords;
 use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::reshard::{change_shard_count, tell_recovery};
+use crate::secrets;
 use crate::snapshots::Service;
+use crate::throttle::Throttle;
 use crate::tls::handshake::Handshakes;
 use crate::tls::{Tls, hang_up};
 use crate::wake::Notify;
@@ -69,7 +75,11 @@ struct Start {
     epoch: u64,
     registry: Arc<Registry>,
     files: Arc<StaticFiles>,
-    auth: Auth,
+    auth: AuthConfig,
+    limits: Limits,
+    throttle: Arc<Throttle>,
+    passwords: Arc<Passwords>,
+    trail: Option<Trail>,
     ports: Ports,
     listeners: Vec<Reserved>,
     /// Only on shard 0.
@@ -221,7 +231,12 @@ fn starts(
 ) -> Result<(Vec<Start>, Option<SocketAddr>), RunError> {
     let shards = layout.shards;
     let (listeners, ports, address) = listeners(config, shards)?;
-    let auth = Auth { is_development: true, admin_token: config.admin_token.clone() };
+    let auth = secrets::complete(config)?;
+    let passwords = Passwords::start(config.snapshots.cores.clone());
+    let passwords = passwords.map_err(|source| RunError::System { what: "passwords", source })?;
+    let throttle = Arc::new(Throttle::new());
+    let trail = config.audit.clone().filter(|_| config.listen);
+    let trail = trail.map(|trail| Trail::start(trail, shards)).transpose()?;
     let disk = DirectDiskConfig {
         durability: config.durability,
         // The journal fills its segments itself.
@@ -267,6 +282,10 @@ fn starts(
             registry: registry.clone(),
             files: files.clone(),
             auth: auth.clone(),
+            limits: config.limits,
+            throttle: throttle.clone(),
+            passwords: passwords.clone(),
+            trail: trail.clone(),
             ports: ports.clone(),
             listeners,
             bootstrap: bootstrap.take(),
@@ -355,7 +374,14 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     let shard = recovered.map_err(|error| error.to_string())?;
     tell_recovery(here, shard.recovery());
     let checkpoints = Checkpoints::new(start.checkpoints, &shard);
-    let (auth, ports, epoch) = (start.auth, start.ports, start.epoch);
+    let (ports, epoch) = (start.ports, start.epoch);
+    let auth = Auth {
+        is_development: start.auth.is_development,
+        admin_token: start.auth.admin_token,
+        secrets: Secrets::new(&start.auth.secrets),
+        metrics_from: start.auth.metrics_from,
+        started_ms: epoch,
+    };
     let (registry, files) = (start.registry, start.files);
     let room = Room::new(shared.short.clone());
     let node = Node::new(NodeParts {
@@ -368,6 +394,10 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
         epoch,
         registry,
         files,
+        limits: start.limits,
+        throttle: start.throttle,
+        passwords: start.passwords,
+        trail: start.trail,
     });
     handshake(&node, shards).await?;
     let _ = reports.send(Report::Recovered);

@@ -181,13 +181,13 @@ fn now_ms() -> u64 {
     since.as_millis() as u64
 }
 
-/// Not a reason to make no snapshots, so a failure is only told.
-fn keep_to(cores: Option<&CoreList>) {
+/// Has this thread keep to these cores. Not a reason to do nothing, so a failure is only told.
+pub fn keep_to(cores: Option<&CoreList>) {
     let Some(cores) = cores else { return };
     let mut set = CpuSet::new();
     let filled = cores.cores().iter().try_for_each(|&core| set.set(core));
     if let Err(error) = filled.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)) {
-        tracing::warn!("snapshot_cores: {error}");
+        tracing::warn!("cores of a background thread: {error}");
     }
 }
 

@@ -41,6 +41,7 @@ pub struct ShardMetrics {
     connections_open: Count,
     connections_accepted: Count,
     connections_refused: Count,
+    requests_limited: Count,
     requests_in_flight: Count,
     admission_refusals: Count,
     commands: Count,
@@ -80,6 +81,7 @@ impl ShardMetrics {
             connections_open: Count::default(),
             connections_accepted: Count::default(),
             connections_refused: Count::default(),
+            requests_limited: Count::default(),
             requests_in_flight: Count::default(),
             admission_refusals: Count::default(),
             commands: Count::default(),
@@ -159,6 +161,12 @@ impl ShardMetrics {
     #[inline]
     pub fn connection_refused(&self) {
         self.connections_refused.add(1);
+    }
+
+    /// A request was not admitted: its user is too fast, or its signature was used.
+    #[inline]
+    pub fn request_limited(&self) {
+        self.requests_limited.add(1);
     }
 
     /// A TLS handshake has begun. Followed by one [`ShardMetrics::handshake_ended`].
@@ -284,6 +292,7 @@ impl ShardMetrics {
             connections_open: self.connections_open.get(),
             connections_accepted: self.connections_accepted.get(),
             connections_refused: self.connections_refused.get(),
+            requests_limited: self.requests_limited.get(),
             handshakes_under_way: self.handshakes_under_way.get(),
             handshakes: self.handshakes.get(),
             handshakes_failed: self.handshakes_failed.get(),

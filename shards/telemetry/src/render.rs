@@ -43,6 +43,12 @@ const NUMBERS: &[Number] = &[
     ("ringbook_connections_accepted_total", "counter", "Client connections taken.", |shard| {
         shard.counters.connections_accepted
     }),
+    (
+        "ringbook_requests_limited_total",
+        "counter",
+        "Requests not admitted: too fast, or a signature that was used.",
+        |shard| shard.counters.requests_limited,
+    ),
     ("ringbook_connections_refused_total", "counter", "Client connections turned away.", |shard| {
         shard.counters.connections_refused
     }),

@@ -86,6 +86,8 @@ pub(crate) struct Counters {
     pub connections_open: u64,
     pub connections_accepted: u64,
     pub connections_refused: u64,
+    /// Requests that their users' home did not admit.
+    pub requests_limited: u64,
     pub handshakes_under_way: u64,
     pub handshakes: u64,
     pub handshakes_failed: u64,

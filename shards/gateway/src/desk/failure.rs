@@ -63,6 +63,7 @@ impl ErrorWord {
             | Code::AlreadyExists
             | Code::UpgradeRequired
             | Code::OrderNotOpen
+            | Code::WithdrawalEnded
             | Code::OrderBusy => ErrorWord::BadParams,
             Code::MissingAuth | Code::AuthFailed => ErrorWord::Unauthorized,
             Code::PermissionDenied => ErrorWord::Forbidden,
@@ -79,12 +80,8 @@ impl ErrorWord {
 /// Appends it as a whole HTTP answer.
 pub(crate) fn write_failure(failure: &Failure, framing: Framing, out: &mut Vec<u8>) {
     let word = ErrorWord::of(failure.code);
-    let extra = match word {
-        ErrorWord::Unavailable | ErrorWord::RateLimited => {
-            format!("{CORS}retry-after: 1\r\n")
-        }
-        _ => format!("{CORS}{}", failure.headers),
-    };
+    let retry = failure.retry_after();
+    let extra = format!("{CORS}{}", retry.as_deref().unwrap_or(failure.headers));
     response::write(out, word.status(), response::JSON, &extra, framing, |out| {
         write_fields(word.as_str(), &failure.detail, out);
         out.extend_from_slice(b",\"details\":{");

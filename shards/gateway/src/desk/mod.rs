@@ -8,7 +8,7 @@
 //!
 //! # How the caller uses it
 //!
-//! 1. Where [`owns`] says so, [`route`] gives the [`crate::native::Action`]. It is done as ever:
+//! 1. [`crate::enter`] gives the [`crate::native::Action`]. It is done as ever:
 //!    [`crate::native::respond`] and its like write what the dialect of the request wants. Before
 //!    that, [`crate::native::Respond::stamp`] gives the time to answers that tell it.
 //! 2. [`crate::native::Action::Health`] is completed by [`respond_health`].
@@ -19,13 +19,15 @@
 //!    Where [`StreamRequest::after`] is not in the replay buffer any more, begin with
 //!    [`stream::replay_unavailable`].
 
-mod caller;
+mod audit;
 mod event_id;
 mod failure;
 mod info;
+mod keys;
 mod orders;
 mod respond;
 mod route;
+mod session;
 pub mod stream;
 mod subscribe;
 mod symbol;
@@ -33,10 +35,13 @@ mod symbol;
 mod tests;
 mod values;
 
+pub use audit::{AuditQuestion, refuse_audit, respond_audit, write_records};
 pub use event_id::EventId;
 pub(crate) use failure::write_failure;
 pub use failure::{ErrorWord, refuse_stream, unknown_user};
 pub use info::{Health, respond_health};
 pub(crate) use respond::{Kind, respond};
-pub use route::{owns, route};
+pub use route::owns;
+pub(crate) use route::{Route, find, handle};
+pub use session::{respond_grant, wrong_password};
 pub use subscribe::{MAX_STREAM_SYMBOLS, StreamRequest};

@@ -1,9 +1,11 @@
 //! Replies of the engine as answers of the desk dialect.
 
 use engine::{BalanceView, OrderView, Refusal, Reply, Ticker};
-use money::{Cid, OrderId, SymbolId};
+use identity::{KeyId, Role};
+use money::{Cid, OrderId, SymbolId, UserId};
 
 use super::failure::{CORS, UNKNOWN_USER, write_failure};
+use super::keys::write_made;
 use super::values::{
     Prices, client_order_id, status_word, time, write_balance, write_market, write_order_state,
     write_order_update,
@@ -34,6 +36,16 @@ pub(crate) enum Kind {
     Account(Option<u64>),
     /// The server itself: nothing comes from the engine.
     Health,
+    /// A session is opened or refreshed.
+    Session,
+    /// Something is done, of which there is nothing to say.
+    Ok,
+    /// A key is made.
+    KeyMade(KeyId),
+    /// A key is revoked.
+    KeyEnded(KeyId),
+    /// A user has this role now.
+    RoleSet(UserId, Role),
 }
 
 impl Kind {
@@ -89,6 +101,9 @@ pub(crate) fn respond(
         (Kind::Account(at_ms), Reply::Balances(balances)) => {
             write_ok(out, framing, |out| write_account(out, at_ms, balances, context));
         }
+        (kind, Reply::Identity(_)) => {
+            write_ok(out, framing, |out| write_identity(out, kind, context));
+        }
         _ => {
             let failure = Failure::new(Code::Internal, "a reply does not fit its request");
             write_failure(&failure, framing, out);
@@ -96,10 +111,36 @@ pub(crate) fn respond(
     }
 }
 
+/// What a change of an identity is answered with.
+fn write_identity(out: &mut Vec<u8>, kind: Kind, context: &Context<'_>) {
+    match kind {
+        Kind::KeyMade(key) => write_made(out, key, context),
+        Kind::KeyEnded(key) => {
+            out.extend_from_slice(b"{\"ok\":true,\"api_key\":\"");
+            out.extend_from_slice(key.to_string().as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
+        Kind::RoleSet(user, role) => {
+            out.extend_from_slice(b"{\"ok\":true,\"user_id\":");
+            write::integer(out, user.0);
+            out.extend_from_slice(b",\"role\":\"");
+            out.extend_from_slice(role.as_str().as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
+        _ => out.extend_from_slice(b"{\"ok\":true}"),
+    }
+}
+
 /// A refusal in the words of this dialect.
 fn refused(refusal: &Refusal, kind: Kind, context: &Context<'_>) -> Failure {
     match refusal {
-        Refusal::UnknownUser => Failure::new(Code::AuthFailed, UNKNOWN_USER),
+        Refusal::UnknownUser => match kind {
+            // Named by an administrator, it is a parameter like any other.
+            Kind::KeyMade(_) | Kind::RoleSet(..) => {
+                Failure::new(Code::InvalidParameter, UNKNOWN_USER)
+            }
+            _ => Failure::new(Code::AuthFailed, UNKNOWN_USER),
+        },
         Refusal::OrderNotOpen(status) => {
             Failure::new(Code::OrderNotOpen, format!("order is {}", status_word(*status)))
         }

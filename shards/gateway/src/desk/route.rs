@@ -1,36 +1,21 @@
-//! From a request to an action: which paths are this dialect's, and the one order of middleware.
+//! The table of the dialect's routes, and from a route to an action.
 
 use engine::Query;
 
-use super::caller::required_caller;
-use super::failure::write_failure;
 use super::respond::Kind;
 use super::symbol::symbol_of;
-use super::{info, orders, subscribe};
-use crate::http::response::{self, Framing};
+use super::{audit, info, keys, orders, session, subscribe};
+use crate::auth::Caller;
+use crate::http::response::Framing;
 use crate::http::{Method, Request};
-use crate::native::action::{Action, Answer, Respond, Shape};
-use crate::native::failure::{Code, Failure, closing};
+use crate::native::Context;
+use crate::native::action::{Action, Respond, Shape};
+use crate::native::failure::{Code, Failure};
 use crate::native::fields::query_fields;
-use crate::native::format::{DRAINING, RECOVERING};
-use crate::native::{Context, Serving};
+use crate::native::route::required_user;
 
 /// Dialects beside this one under `/api/`.
 const OTHER_DIALECTS: [&str; 2] = ["v1", "v3"];
-
-/// The headers of a preflight's answer. A browser may remember it for ten minutes.
-macro_rules! preflight_headers {
-    ($methods:literal) => {
-        concat!(
-            "allow: ",
-            $methods,
-            "\r\naccess-control-allow-origin: *\r\naccess-control-allow-methods: ",
-            $methods,
-            "\r\naccess-control-allow-headers: content-type, authorization, x-user-id, \
-             last-event-id, cache-control\r\naccess-control-max-age: 600\r\n"
-        )
-    };
-}
 
 /// Whether a path is this dialect's, whether or not there is a route.
 pub fn owns(path: &str) -> bool {
@@ -39,21 +24,8 @@ pub fn owns(path: &str) -> bool {
     !OTHER_DIALECTS.contains(&first)
 }
 
-/// What a request asks for. Does no I/O and changes nothing.
-pub fn route(request: &Request<'_>, context: &Context<'_>) -> Action {
-    let framing = match context.serving {
-        Serving::Draining => closing(Framing::of(request)),
-        _ => Framing::of(request),
-    };
-    dispatch(request, context, framing).unwrap_or_else(|failure| {
-        let mut bytes = Vec::new();
-        write_failure(&failure, framing, &mut bytes);
-        Action::Answer(Answer { bytes, shows_state: false })
-    })
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
+pub(crate) enum Route {
     Health,
     ApiHealth,
     Config,
@@ -65,9 +37,19 @@ enum Route {
     OrderState,
     Account,
     Stream,
+    Login,
+    Refresh,
+    Logout,
+    Password,
+    Keys,
+    Roles,
+    AuditLogs,
+    AuditStats,
+    AuditArchive,
 }
 
-fn find(path: &str) -> Option<Route> {
+/// The route of a path.
+pub(crate) fn find(path: &str) -> Option<Route> {
     Some(match path {
         "/health" => Route::Health,
         "/api/health" => Route::ApiHealth,
@@ -80,54 +62,51 @@ fn find(path: &str) -> Option<Route> {
         "/api/order_state" => Route::OrderState,
         "/api/account" => Route::Account,
         "/api/stream" => Route::Stream,
+        "/api/auth/login" => Route::Login,
+        "/api/auth/refresh" => Route::Refresh,
+        "/api/auth/logout" => Route::Logout,
+        "/api/auth/password" => Route::Password,
+        "/api/auth/keys" => Route::Keys,
+        "/api/auth/roles" => Route::Roles,
+        "/api/audit/logs" => Route::AuditLogs,
+        "/api/audit/stats" => Route::AuditStats,
+        "/api/audit/archive" => Route::AuditArchive,
         _ => return None,
     })
 }
 
 impl Route {
-    fn is_post(self) -> bool {
-        matches!(self, Route::Order | Route::Cancel)
-    }
-
-    fn allows(self, method: Method) -> bool {
-        match method {
-            Method::Get | Method::Head => !self.is_post(),
-            Method::Post => self.is_post(),
-            _ => false,
-        }
-    }
-
     /// The methods it has, as the header that tells them.
-    fn allow(self) -> &'static str {
-        match self.is_post() {
-            true => "allow: POST, OPTIONS\r\n",
-            false => "allow: GET, HEAD, OPTIONS\r\n",
+    pub(crate) fn allow(self) -> &'static str {
+        match self {
+            Route::Order
+            | Route::Cancel
+            | Route::Login
+            | Route::Refresh
+            | Route::Logout
+            | Route::Password
+            | Route::AuditArchive => "allow: POST, OPTIONS\r\n",
+            Route::Keys => "allow: GET, HEAD, POST, DELETE, OPTIONS\r\n",
+            Route::Roles => "allow: GET, HEAD, POST, OPTIONS\r\n",
+            _ => "allow: GET, HEAD, OPTIONS\r\n",
         }
+    }
+
+    /// Whether the development mode takes the user from the query too: where a browser cannot set a header,
+    /// and where the dialect's clients never did. Not where `user_id` means somebody else.
+    pub(crate) fn names_user(self) -> bool {
+        !matches!(self, Route::Keys | Route::Roles | Route::AuditLogs)
     }
 }
 
-fn dispatch(
+/// What a request of a caller that may asks for.
+pub(crate) fn handle(
+    route: Route,
     request: &Request<'_>,
     context: &Context<'_>,
+    caller: &Caller,
     framing: Framing,
 ) -> Result<Action, Failure> {
-    let route = find(request.path);
-    // A browser that asks whether it may ask must learn from the request itself why not.
-    if request.method == Method::Options {
-        return Ok(preflight(route, framing));
-    }
-    match context.serving {
-        Serving::Ready => {}
-        Serving::Recovering => return Err(Failure::new(Code::Unavailable, RECOVERING)),
-        Serving::Draining => return Err(Failure::new(Code::Unavailable, DRAINING)),
-    }
-    let route = route
-        .ok_or_else(|| Failure::new(Code::NotFound, format!("{}: no such route", request.path)))?;
-    if !route.allows(request.method) {
-        let detail = format!("{}: this method is not allowed here", request.path);
-        let headers = route.allow();
-        return Err(Failure { headers, ..Failure::new(Code::MethodNotAllowed, detail) });
-    }
     match route {
         Route::Health => Ok(info::health(framing)),
         Route::ApiHealth => {
@@ -136,8 +115,27 @@ fn dispatch(
         }
         Route::Config => Ok(info::config(context, framing)),
         Route::Market => market(request, context, framing),
-        Route::Stream => subscribe::stream(request, context),
-        _ => of_user(route, request, context, framing),
+        Route::Stream => subscribe::stream(request, context, caller),
+        Route::Login => session::login(request, framing),
+        Route::Refresh => session::refresh(request, context, framing),
+        Route::Logout => session::logout(caller, framing),
+        Route::Password => session::password(request, caller, framing),
+        Route::Keys => match request.method {
+            Method::Post => keys::create(request, context, caller, framing),
+            Method::Delete => keys::revoke(request, caller, framing),
+            _ => keys::list(request, context, caller, framing),
+        },
+        Route::Roles if request.method == Method::Post => keys::set_role(request, framing),
+        Route::Roles => Ok(keys::roles(context, framing)),
+        Route::AuditLogs => audit::logs(request, framing),
+        Route::AuditStats => Ok(audit::stats(framing)),
+        Route::AuditArchive => Ok(audit::archive(framing)),
+        Route::Order
+        | Route::Cancel
+        | Route::Orders
+        | Route::OrdersState
+        | Route::OrderState
+        | Route::Account => of_user(route, request, context, caller, framing),
     }
 }
 
@@ -145,9 +143,10 @@ fn of_user(
     route: Route,
     request: &Request<'_>,
     context: &Context<'_>,
+    caller: &Caller,
     framing: Framing,
 ) -> Result<Action, Failure> {
-    let user = required_caller(request, context.auth)?;
+    let user = required_user(caller)?;
     match route {
         Route::Order => orders::place(request, context, user, framing),
         Route::Cancel => orders::cancel(request, context, user, framing),
@@ -168,17 +167,4 @@ fn market(
     let [symbol] = query_fields(request.query, ["symbol"])?;
     let symbol = symbol_of(context, &symbol)?;
     Ok(orders::query(Query::Ticker { symbol }, Kind::Market(symbol, None), framing))
-}
-
-/// What a page of any origin may send. It may be told anything that needs no user; who its user is,
-/// only a page of this machine may say.
-fn preflight(route: Option<Route>, framing: Framing) -> Action {
-    let headers = match route.map(Route::is_post) {
-        Some(true) => preflight_headers!("POST, OPTIONS"),
-        Some(false) => preflight_headers!("GET, HEAD, OPTIONS"),
-        None => preflight_headers!("GET, HEAD, POST, OPTIONS"),
-    };
-    let mut bytes = Vec::new();
-    response::write_empty(&mut bytes, headers, framing);
-    Action::Answer(Answer { bytes, shows_state: false })
 }

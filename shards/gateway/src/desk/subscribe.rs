@@ -1,11 +1,11 @@
 //! `GET /api/stream`: from a request to a stream of events.
 
 use engine::Registry;
-use money::{SymbolId, SymbolStatus, UserId};
+use money::{SymbolId, SymbolStatus};
 
-use super::caller::caller;
 use super::event_id::EventId;
 use super::symbol::symbol_named;
+use crate::auth::Caller;
 use crate::http::{Method, Request};
 use crate::native::Context;
 use crate::native::action::{Action, Answer};
@@ -28,8 +28,9 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
 pub struct StreamRequest {
     /// The whole head of the answer; events follow it as they are.
     pub head: Vec<u8>,
-    /// Who asks; whether it exists is for its home shard to say. Without one only market data is sent.
-    pub user: Option<UserId>,
+    /// Who asks; whether its user exists is for the user's home shard to say. Without a user that may read
+    /// its account only market data is sent.
+    pub caller: Caller,
     /// Whose market data is sent, each once.
     pub symbols: Vec<SymbolId>,
     /// Begin behind this event.
@@ -37,8 +38,11 @@ pub struct StreamRequest {
 }
 
 /// Reads the request.
-pub(super) fn stream(request: &Request<'_>, context: &Context<'_>) -> Result<Action, Failure> {
-    let user = caller(request, context.auth)?;
+pub(super) fn stream(
+    request: &Request<'_>,
+    context: &Context<'_>,
+    caller: &Caller,
+) -> Result<Action, Failure> {
     let [symbols, last_id] = query_fields(request.query, ["symbols", "last_id"])?;
     let symbols = symbols_of(context.registry, &symbols)?;
     let after = after(request, &last_id)?;
@@ -46,7 +50,7 @@ pub(super) fn stream(request: &Request<'_>, context: &Context<'_>) -> Result<Act
     if request.method == Method::Head {
         return Ok(Action::Answer(Answer { bytes: head, shows_state: false }));
     }
-    Ok(Action::EventStream(StreamRequest { head, user, symbols, after }))
+    Ok(Action::EventStream(StreamRequest { head, caller: *caller, symbols, after }))
 }
 
 /// Those of the parameter, by default all that trade.

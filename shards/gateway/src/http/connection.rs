@@ -402,6 +402,10 @@ impl Connection {
             persistence: head.persistence,
             user_id: head.user_id.map(|span| span.bytes(window)),
             admin_token: head.admin_token.map(|span| span.bytes(window)),
+            authorization: head.authorization.map(|span| span.bytes(window)),
+            api_key: head.api_key.map(|span| span.bytes(window)),
+            timestamp: head.timestamp.map(|span| span.bytes(window)),
+            signature: head.signature.map(|span| span.bytes(window)),
             prefers_wait: head.prefers_wait,
             head: &window[..head.length],
         }

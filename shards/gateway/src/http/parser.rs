@@ -48,6 +48,10 @@ pub(super) struct Head {
     pub expects_continue: bool,
     pub user_id: Option<Span>,
     pub admin_token: Option<Span>,
+    pub authorization: Option<Span>,
+    pub api_key: Option<Span>,
+    pub timestamp: Option<Span>,
+    pub signature: Option<Span>,
     pub prefers_wait: bool,
 }
 
@@ -88,6 +92,10 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, RejectionReason> 
         expects_continue: fields.expects_continue,
         user_id: fields.user_id,
         admin_token: fields.admin_token,
+        authorization: fields.authorization,
+        api_key: fields.api_key,
+        timestamp: fields.timestamp,
+        signature: fields.signature,
         prefers_wait: fields.prefers_wait,
     }))
 }
@@ -156,6 +164,10 @@ struct Fields {
     expects_continue: bool,
     user_id: Option<Span>,
     admin_token: Option<Span>,
+    authorization: Option<Span>,
+    api_key: Option<Span>,
+    timestamp: Option<Span>,
+    signature: Option<Span>,
     prefers_wait: bool,
 }
 
@@ -171,6 +183,10 @@ impl Fields {
             expects_continue: false,
             user_id: None,
             admin_token: None,
+            authorization: None,
+            api_key: None,
+            timestamp: None,
+            signature: None,
             prefers_wait: false,
         }
     }
@@ -189,11 +205,21 @@ impl Fields {
                 });
             }
             9 if is("x-user-id") => span_once(&mut self.user_id, "X-User-ID", value, whole)?,
+            9 if is("x-api-key") => span_once(&mut self.api_key, "X-API-KEY", value, whole)?,
             10 if is("connection") => {
                 for token in tokens(value) {
                     self.asks_close |= token.eq_ignore_ascii_case(b"close");
                     self.asks_keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
+            }
+            11 if is("x-signature") => {
+                span_once(&mut self.signature, "X-SIGNATURE", value, whole)?;
+            }
+            11 if is("x-timestamp") => {
+                span_once(&mut self.timestamp, "X-TIMESTAMP", value, whole)?;
+            }
+            13 if is("authorization") => {
+                span_once(&mut self.authorization, "Authorization", value, whole)?;
             }
             13 if is("x-admin-token") => {
                 span_once(&mut self.admin_token, "X-Admin-Token", value, whole)?;

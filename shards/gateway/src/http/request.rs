@@ -69,6 +69,14 @@ pub struct Request<'a> {
     pub user_id: Option<&'a [u8]>,
     /// The header `X-Admin-Token`.
     pub admin_token: Option<&'a [u8]>,
+    /// The header `Authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// The header `X-API-KEY`.
+    pub api_key: Option<&'a [u8]>,
+    /// The header `X-TIMESTAMP`.
+    pub timestamp: Option<&'a [u8]>,
+    /// The header `X-SIGNATURE`.
+    pub signature: Option<&'a [u8]>,
     /// `Prefer: wait`.
     pub prefers_wait: bool,
     /// Request line and headers as they came, for [`Request::header`] and signatures.
@@ -88,6 +96,12 @@ impl<'a> Request<'a> {
             let (key, value) = line.split_at(colon);
             key.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
         })
+    }
+
+    /// Method and target as the first line has them.
+    pub fn method_and_target(&self) -> (&'a [u8], &'a [u8]) {
+        let mut words = self.head.split(|&byte| byte == b' ');
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
     }
 
     /// Whether it is HTTP/1.1, and not 1.0.

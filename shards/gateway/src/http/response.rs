@@ -1,6 +1,7 @@
 //! Writing answers: status line, the few headers that matter, a body whose length is filled in.
 
 use super::request::Persistence;
+use crate::middleware::Budget;
 
 /// How an answer is framed: what its request wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,17 +10,20 @@ pub struct Framing {
     pub persistence: Persistence,
     /// HEAD: the length is told, the body left out.
     pub is_head: bool,
+    /// What is left of the caller's budget, if it has one.
+    pub budget: Option<Budget>,
 }
 
 impl Framing {
     /// How the answer to this request is framed.
     pub fn of(request: &super::Request<'_>) -> Framing {
         let is_head = request.method == super::Method::Head;
-        Framing { persistence: request.persistence, is_head }
+        Framing { persistence: request.persistence, is_head, budget: None }
     }
 
     /// An answer behind which the connection is closed.
-    pub const CLOSE: Framing = Framing { persistence: Persistence::Close, is_head: false };
+    pub const CLOSE: Framing =
+        Framing { persistence: Persistence::Close, is_head: false, budget: None };
 }
 
 /// JSON, the only type that the dialects answer with.
@@ -50,11 +54,16 @@ pub fn write(
     out.extend_from_slice(status_line(status));
     out.extend_from_slice(b"content-type: ");
     out.extend_from_slice(content_type.as_bytes());
+    // A browser must not take an answer for anything else than it is.
+    out.extend_from_slice(b"\r\nx-content-type-options: nosniff");
     out.extend_from_slice(match framing.persistence {
         Persistence::KeepAlive => b"\r\n".as_slice(),
         Persistence::KeepAliveTold => b"\r\nconnection: keep-alive\r\n",
         Persistence::Close => b"\r\nconnection: close\r\n",
     });
+    if let Some(budget) = framing.budget {
+        write_budget(out, budget);
+    }
     out.extend_from_slice(extra.as_bytes());
     out.extend_from_slice(b"content-length: 000\r\n\r\n");
     let body_at = out.len();
@@ -64,6 +73,15 @@ pub fn write(
         out.truncate(body_at);
     }
     fill_in_length(out, body_at, length);
+}
+
+fn write_budget(out: &mut Vec<u8>, budget: Budget) {
+    let mut buffer = itoa::Buffer::new();
+    out.extend_from_slice(b"x-ratelimit-limit: ");
+    out.extend_from_slice(buffer.format(budget.limit).as_bytes());
+    out.extend_from_slice(b"\r\nx-ratelimit-remaining: ");
+    out.extend_from_slice(buffer.format(budget.remaining).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Puts the length into the place set aside for it, moving the body where the digits differ.
@@ -124,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_length_is_right_for_any_number_of_digits() {
-        let framing = Framing { persistence: Persistence::KeepAlive, is_head: false };
+        let framing = Framing { persistence: Persistence::KeepAlive, is_head: false, budget: None };
         for length in [0, 9, 10, 99, 100, 999, 1000, 12_345] {
             let text = answer(length, framing);
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -135,7 +153,7 @@ mod tests {
 
     #[test]
     fn head_tells_the_length_and_sends_no_body() {
-        let framing = Framing { persistence: Persistence::Close, is_head: true };
+        let framing = Framing { persistence: Persistence::Close, is_head: true, budget: None };
         let text = answer(12_345, framing);
         assert!(text.ends_with("content-length: 12345\r\n\r\n"), "{text}");
         assert!(text.contains("connection: close\r\n"));

@@ -1,13 +1,16 @@
 //! What a request asks of the caller.
 
 use engine::{Command, EngineStatus, Interval, Query};
+use identity::{Change as IdentityChange, UserChange};
 use money::{Decimal, ShardId, SymbolId, UserId};
 
 use super::sessions::SessionFilter;
 use super::ws::Upgrade;
-use crate::desk::{Kind, StreamRequest};
+use crate::auth::{Caller, Grant, Password};
+use crate::desk::{AuditQuestion, Kind, StreamRequest};
 use crate::http::Persistence;
 use crate::http::response::Framing;
+use crate::middleware::Budget;
 
 /// What is to be done for a request. Whatever it is, its slot is completed once.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,9 +80,103 @@ pub enum Action {
     },
     /// Go on as a stream of events, see [`crate::desk`].
     EventStream(StreamRequest),
+    /// Ask [`Query::User`]; if there is such a user, go on as for [`Action::Command`].
+    IfUser {
+        /// Who must exist.
+        user: UserId,
+        /// The command.
+        command: Command,
+        /// How its reply, or that there is no such user, is written.
+        respond: Respond,
+    },
+    /// Something with a password, which takes long: away from the shards.
+    Password(Box<PasswordAction>),
+    /// Send the change as a command; answer with [`crate::desk::respond_grant`].
+    Grant(Box<Granting>),
+    /// Ask the audit trail; answer with [`crate::desk::respond_audit`].
+    Audit {
+        /// What.
+        question: AuditQuestion,
+        /// How.
+        respond: Respond,
+    },
+}
+
+/// Something with a password: [`crate::auth::Auth::password_job`] with what is kept of the user, and, unless
+/// it is [`crate::auth::PasswordVerdict::Wrong`], what follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PasswordAction {
+    /// Whose. Where none is given to compare, it must exist ([`Query::User`]).
+    pub user: UserId,
+    /// To be compared with what is kept; if it is wrong, [`crate::desk::wrong_password`].
+    pub given: Option<Password>,
+    /// To become the user's.
+    pub new: Option<Password>,
+    /// What follows.
+    pub then: Then,
+    /// How it is answered.
+    pub respond: Respond,
+}
+
+/// What follows a password.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Then {
+    /// A session is opened: [`crate::auth::Grant::of_login`], then as [`Action::Grant`].
+    Login,
+    /// The user is changed, the new hash put in.
+    Change(UserChange),
+}
+
+/// A change that opens or refreshes a session, and what its client gets then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Granting {
+    /// The change.
+    pub change: IdentityChange,
+    /// The tokens.
+    pub grant: Grant,
+    /// How it is answered.
+    pub respond: Respond,
 }
 
 impl Action {
+    /// How its answer is written, where it is not written yet.
+    pub fn respond(&self) -> Option<Respond> {
+        match self {
+            Action::Command { respond, .. }
+            | Action::Query { respond, .. }
+            | Action::Gather { respond, .. }
+            | Action::Sessions { respond, .. }
+            | Action::Session { respond, .. }
+            | Action::Metrics { respond }
+            | Action::Health { respond }
+            | Action::IfUser { respond, .. }
+            | Action::Audit { respond, .. } => Some(*respond),
+            Action::Resolve { pending, .. } => Some(pending.respond),
+            Action::Password(action) => Some(action.respond),
+            Action::Grant(granting) => Some(granting.respond),
+            Action::Answer(_) | Action::Upgrade(_) | Action::EventStream(_) => None,
+        }
+    }
+
+    /// Tells what is left of the caller's budget, where the answer is not written yet.
+    pub fn set_budget(&mut self, budget: Budget) {
+        match self {
+            Action::Command { respond, .. }
+            | Action::Query { respond, .. }
+            | Action::Gather { respond, .. }
+            | Action::Sessions { respond, .. }
+            | Action::Session { respond, .. }
+            | Action::Metrics { respond }
+            | Action::Health { respond }
+            | Action::IfUser { respond, .. }
+            | Action::Audit { respond, .. } => respond.set_budget(budget),
+            Action::Resolve { pending, .. } => pending.respond.set_budget(budget),
+            Action::Password(action) => action.respond.set_budget(budget),
+            Action::Grant(granting) => granting.respond.set_budget(budget),
+            Action::Answer(_) | Action::Upgrade(_) | Action::EventStream(_) => {}
+        }
+    }
+
     /// Whether the answer may be so long that a client should not have many under way
     /// ([`crate::http::Connection::hold_until`]).
     pub fn is_bulky(&self) -> bool {
@@ -110,7 +207,11 @@ impl Action {
             | Action::Resolve { .. }
             | Action::Upgrade(_)
             | Action::Health { .. }
-            | Action::EventStream(_) => false,
+            | Action::EventStream(_)
+            | Action::IfUser { .. }
+            | Action::Password(_)
+            | Action::Grant(_) => false,
+            Action::Audit { .. } => true,
         }
     }
 }
@@ -136,6 +237,18 @@ pub enum Gather {
     },
     /// Ask every shard [`Query::Status`]; answer with [`super::respond_shards`].
     Shards,
+    /// Ask every shard for its users; answer with one [`engine::Reply::Accounts`] of the first of all.
+    Users {
+        /// Only behind this one.
+        after: Option<UserId>,
+        /// How many.
+        limit: usize,
+    },
+    /// Ask every shard for the withdrawals that wait; answer with one [`engine::Reply::Withdrawals`].
+    Withdrawals {
+        /// How many.
+        limit: usize,
+    },
     /// Have every shard make a snapshot, and go on as for [`Gather::Shards`] without waiting for it.
     BeginSnapshots,
 }
@@ -145,7 +258,10 @@ impl Gather {
     pub fn command(&self, shard: ShardId) -> Option<Command> {
         match *self {
             Gather::CancelAll { symbol } => Some(Command::CancelShard { shard, symbol }),
-            Gather::Shards | Gather::BeginSnapshots => None,
+            Gather::Shards
+            | Gather::BeginSnapshots
+            | Gather::Users { .. }
+            | Gather::Withdrawals { .. } => None,
         }
     }
 
@@ -154,6 +270,8 @@ impl Gather {
         match self {
             Gather::CancelAll { .. } | Gather::BeginSnapshots => None,
             Gather::Shards => Some(Query::Status { shard }),
+            &Gather::Users { after, limit } => Some(Query::Users { shard, after, limit }),
+            &Gather::Withdrawals { limit } => Some(Query::PendingWithdrawals { shard, limit }),
         }
     }
 }
@@ -204,6 +322,11 @@ impl Respond {
         }
     }
 
+    /// Tells what is left of the caller's budget, in a header.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.framing.budget = Some(budget);
+    }
+
     /// Makes this the last answer of its connection.
     pub fn close(&mut self) {
         self.framing.persistence = Persistence::Close;
@@ -217,6 +340,8 @@ pub(crate) enum Shape {
     Own,
     /// Of the caller: an order was placed there.
     Place(SymbolId),
+    /// Of the caller: a withdrawal is asked for, and will be decided later.
+    Asked,
     /// Of the caller: an order was to be moved.
     Move(SymbolId),
     /// Of the caller: an order was to be reduced.
@@ -229,6 +354,8 @@ pub(crate) enum Shape {
     AdminMarket(SymbolId),
     /// For an administrator, who names users in parameters.
     Admin,
+    /// Of the caller, by what it has shown.
+    Me(Caller),
     /// Snapshots instead of shards; they have just been asked for, or not.
     Snapshots { begun: bool },
     /// In the desk dialect.

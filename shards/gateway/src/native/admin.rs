@@ -38,7 +38,10 @@ pub(super) fn create_asset(request: &Request<'_>, framing: Framing) -> Result<Ac
     Ok(command(Command::CreateAsset(asset), framing))
 }
 
-fn asset_of(context: &Context<'_>, field: &Field<'_>) -> Result<(AssetId, Asset), Failure> {
+pub(super) fn asset_of(
+    context: &Context<'_>,
+    field: &Field<'_>,
+) -> Result<(AssetId, Asset), Failure> {
     let id = context.registry.asset_named(field.required_text()?);
     id.and_then(|id| Some((id, context.registry.asset(id)?.clone())))
         .ok_or_else(|| field.failure("unknown asset"))
@@ -200,24 +203,15 @@ pub(super) fn create_user(
     Ok(command(create, framing))
 }
 
-fn bounded_text<'a>(field: &'a Field<'_>, most_bytes: usize) -> Result<Option<&'a str>, Failure> {
+pub(super) fn bounded_text<'a>(
+    field: &'a Field<'_>,
+    most_bytes: usize,
+) -> Result<Option<&'a str>, Failure> {
     let text = field.text()?;
     if text.is_some_and(|text| text.is_empty() || text.len() > most_bytes) {
         return Err(field.failure(format_args!("must be 1 to {most_bytes} bytes long")));
     }
     Ok(text)
-}
-
-/// `PATCH /api/v1/admin/users/{id}`.
-pub(super) fn freeze_user(
-    request: &Request<'_>,
-    segment: &str,
-    framing: Framing,
-) -> Result<Action, Failure> {
-    let user = UserId(path_field("user_id", segment)?.required_id()?);
-    let [frozen] = body_fields(request.body, ["frozen"])?;
-    let frozen = frozen.flag()?.ok_or_else(|| frozen.missing())?;
-    Ok(command(Command::FreezeUser { user, frozen }, framing))
 }
 
 /// `POST /api/v1/admin/deposits` and `/withdrawals`.

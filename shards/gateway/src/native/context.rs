@@ -1,7 +1,13 @@
 //! What the dialect knows of the server while it reads a request or writes an answer.
 
+use std::net::IpAddr;
+
 use engine::Registry;
-use money::{Placement, ShardId};
+use identity::{Identities, Rate};
+use money::{Placement, ShardId, UserId};
+
+use crate::auth::Auth;
+use crate::middleware::Limits;
 
 /// Whether requests are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,26 +20,6 @@ pub enum Serving {
     Draining,
 }
 
-/// How a caller says who it is. Keys and tokens get their places here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Auth {
-    /// `X-User-ID` is believed. For a loopback address only.
-    pub is_development: bool,
-    /// What `X-Admin-Token` must be; `None`: nobody is an administrator.
-    pub admin_token: Option<String>,
-}
-
-impl Auth {
-    /// What the development mode uses where nothing else is configured.
-    pub const DEVELOPMENT_ADMIN_TOKEN: &'static str = "dev-admin";
-
-    /// The development mode with its default token.
-    pub fn development() -> Auth {
-        let admin_token = Some(Auth::DEVELOPMENT_ADMIN_TOKEN.to_owned());
-        Auth { is_development: true, admin_token }
-    }
-}
-
 /// The ports that the server listens on.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Ports {
@@ -43,8 +29,20 @@ pub struct Ports {
     pub per_shard: Vec<u16>,
 }
 
+/// What a dialect cannot do itself, because it is the same for nobody twice.
+pub trait World {
+    /// Fills with random bytes that nobody can guess.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// Takes `weight` from what an address may ask without saying who it is.
+    ///
+    /// # Errors
+    /// It has asked too much: in how many ms it may again.
+    fn admit_address(&self, address: IpAddr, weight: u32) -> Result<(), u64>;
+}
+
 /// All of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Assets and symbols as this shard knows them.
     pub registry: &'a Registry,
@@ -52,10 +50,25 @@ pub struct Context<'a> {
     pub placement: Placement,
     /// The shard of the connection.
     pub shard: ShardId,
-    /// Who may ask.
+    /// How callers say who they are.
     pub auth: &'a Auth,
+    /// Roles, keys and sessions as this shard knows them.
+    pub identities: &'a Identities,
+    /// The time, in ms since the epoch.
+    pub now_ms: u64,
+    /// How fast whom.
+    pub limits: &'a Limits,
+    /// What lies outside.
+    pub world: &'a dyn World,
     /// Where the server listens.
     pub ports: &'a Ports,
     /// Whether requests are taken.
     pub serving: Serving,
+}
+
+impl Context<'_> {
+    /// How fast a user may place orders.
+    pub(crate) fn rate_of(&self, user: UserId) -> Rate {
+        self.limits.orders_of(user, self.identities)
+    }
 }

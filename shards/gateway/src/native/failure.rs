@@ -39,6 +39,8 @@ pub enum Code {
     OrderNotOpen,
     /// The order is being moved.
     OrderBusy,
+    /// The withdrawal has ended otherwise.
+    WithdrawalEnded,
     /// Too many requests.
     RateLimited,
     /// A defect of the server.
@@ -67,6 +69,7 @@ impl Code {
             Code::OrderNotFound => (4001, "ORDER_NOT_FOUND", 404),
             Code::OrderNotOpen => (4002, "ORDER_NOT_OPEN", 409),
             Code::OrderBusy => (4003, "ORDER_BUSY", 409),
+            Code::WithdrawalEnded => (4004, "WITHDRAWAL_ENDED", 409),
             Code::RateLimited => (4291, "RATE_LIMITED", 429),
             Code::Internal => (5000, "INTERNAL", 500),
             Code::Unavailable => (5001, "UNAVAILABLE", 503),
@@ -81,16 +84,30 @@ pub(crate) struct Failure {
     pub detail: String,
     /// Further header lines that the status demands, each with its CR LF.
     pub headers: &'static str,
+    /// In how many ms it may be tried again, for what may.
+    pub retry_ms: Option<u64>,
 }
 
 impl Failure {
     pub fn new(code: Code, detail: impl Into<String>) -> Failure {
-        Failure { code, detail: detail.into(), headers: "" }
+        Failure { code, detail: detail.into(), headers: "", retry_ms: None }
     }
 
     /// The commonest one: `field: rule`.
     pub fn parameter(name: &str, rule: impl std::fmt::Display) -> Failure {
         Failure::new(Code::InvalidParameter, format!("{name}: {rule}"))
+    }
+
+    /// Of who is too fast, and when it may again.
+    pub fn too_fast(detail: &str, retry_ms: u64) -> Failure {
+        Failure { retry_ms: Some(retry_ms), ..Failure::new(Code::RateLimited, detail) }
+    }
+
+    /// The header that says when to come again, where it makes sense, with its CR LF.
+    pub fn retry_after(&self) -> Option<String> {
+        let retry = matches!(self.code, Code::Unavailable | Code::RateLimited);
+        let retry_s = self.retry_ms.unwrap_or(0).div_ceil(1_000).max(1);
+        retry.then(|| format!("retry-after: {retry_s}\r\n"))
     }
 
     /// Appends code and message as they stand in every error: `"code":…,"msg":"…"`.
@@ -101,10 +118,8 @@ impl Failure {
     /// Appends it as a whole HTTP answer.
     pub fn write(&self, framing: Framing, out: &mut Vec<u8>) {
         let (_, _, status) = self.code.parts();
-        let extra = match self.code {
-            Code::Unavailable | Code::RateLimited => "retry-after: 1\r\n",
-            _ => self.headers,
-        };
+        let retry = self.retry_after();
+        let extra = retry.as_deref().unwrap_or(self.headers);
         write_error(out, status, self.code, &self.detail, extra, framing);
     }
 

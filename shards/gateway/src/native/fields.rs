@@ -2,6 +2,7 @@
 
 use money::{
     Cid, Decimal, ID_LIMIT, OrderKind, OrderStatus, SelfTrade, Side, SymbolStatus, TimeInForce,
+    WithdrawalStatus,
 };
 
 use super::failure::{Code, Failure};
@@ -73,7 +74,7 @@ macro_rules! word {
         }
     )*};
 }
-word!(Side, OrderKind, TimeInForce, SelfTrade, OrderStatus, SymbolStatus);
+word!(Side, OrderKind, TimeInForce, SelfTrade, OrderStatus, SymbolStatus, WithdrawalStatus);
 
 impl<'a> Field<'a> {
     /// Whether it is absent or null.
@@ -116,6 +117,11 @@ impl<'a> Field<'a> {
             Value::Number(text) => Ok(Some(text)),
             _ => Err(self.failure(wanted)),
         }
+    }
+
+    /// Text, or a number as it is written, that must be there.
+    pub fn required_literal(&self) -> Result<&str, Failure> {
+        self.literal("must be text or a number")?.ok_or_else(|| self.missing())
     }
 
     /// A decimal, given as text or as a number. What is one but cannot be used gets `code`.

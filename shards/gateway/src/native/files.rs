@@ -9,7 +9,7 @@ use crate::http::{Method, Request};
 /// Where every path is the server's own, whatever files there are.
 const OWN_PREFIX: &str = "/api/";
 /// Other paths of its own.
-const OWN_PATHS: [&str; 4] = ["/ws", "/metrics", "/healthz", "/readyz"];
+const OWN_PATHS: [&str; 5] = ["/ws", "/metrics", "/healthz", "/readyz", "/docs/openapi.yaml"];
 
 /// Whether a request may be answered with a file: it only asks, and the server has no such route.
 pub fn may_be_file(request: &Request<'_>) -> bool {

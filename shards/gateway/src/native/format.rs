@@ -1,6 +1,7 @@
 //! Replies as HTTP: the envelope and what stands in it, written by hand into the output.
 
 use engine::{Candle, Interval, OrderView, Registry, Reply, SymbolEntry, TapeEntry, TradeView};
+use identity::Outcome;
 use money::{OrderKind, Price, Side, SymbolId, SymbolSpec, write_units};
 
 use super::action::{Respond, Shape, ShardReport};
@@ -8,8 +9,10 @@ use super::admin_format;
 use super::amounts::{asset_parts, symbol_entry, write_average, write_price, write_qty};
 use super::context::Context;
 use super::failure::{Code, Failure, closing, write_error};
+use super::people::{write_account, write_me};
 use super::push::{write_candle_fields, write_no_ticker_fields, write_ticker_fields};
 use super::refusal::failure_of;
+use super::withdrawals::write_withdrawal;
 use crate::desk;
 use crate::http::Rejection;
 use crate::http::response::{self, Framing, write_json};
@@ -39,7 +42,7 @@ pub fn respond(respond: &Respond, reply: &Reply, context: &Context<'_>, out: &mu
             failure_of(refusal, respond.shape, context).write(respond.framing, out);
             return;
         }
-        (Reply::Accepted { .. }, _) => 202,
+        (Reply::Accepted { .. }, _) | (Reply::Withdrawal(_), Shape::Asked) => 202,
         (Reply::Depth { .. } | Reply::Ticker(_), Shape::Market(_))
         | (Reply::Klines(_), Shape::Klines(..))
         | (Reply::Tape(_), Shape::Market(_) | Shape::AdminMarket(_))
@@ -61,6 +64,19 @@ pub fn respond(respond: &Respond, reply: &Reply, context: &Context<'_>, out: &mu
     write_json(out, status, respond.framing, |out| {
         envelope(out, |out| write_data(out, respond.shape, reply, context));
     });
+}
+
+/// Appends why a request is not done after all. `detail` begins with the field, if it is about one;
+/// `retry_ms` is for what may be done later.
+pub fn refuse(
+    respond: &Respond,
+    code: Code,
+    detail: &str,
+    retry_ms: Option<u64>,
+    out: &mut Vec<u8>,
+) {
+    let failure = Failure { retry_ms, ..Failure::new(code, detail) };
+    write_refusal(respond, &failure, respond.framing, out);
 }
 
 /// Appends what a reply shows, `null` for a refusal.
@@ -95,6 +111,22 @@ pub(super) fn write_data(out: &mut Vec<u8>, shape: Shape, reply: &Reply, context
         Reply::CanceledAll { count, .. } => {
             out.extend_from_slice(b"{\"canceled\":");
             write::integer(out, u64::from(*count));
+            out.push(b'}');
+        }
+        Reply::Withdrawal(one) => write_withdrawal(out, one, context),
+        Reply::Withdrawals(some) => {
+            write::array(out, some, |out, one| write_withdrawal(out, one, context));
+        }
+        Reply::Account(account) => match shape {
+            Shape::Me(caller) => write_me(out, account, &caller, context),
+            _ => write_account(out, account, context, true),
+        },
+        Reply::Accounts(accounts) => {
+            write::array(out, accounts, |out, one| write_account(out, one, context, false));
+        }
+        Reply::Identity(Outcome::User(user)) => {
+            out.extend_from_slice(b"{\"user_id\":");
+            write::integer(out, user.0);
             out.push(b'}');
         }
         _ => of_market_or_admin(out, shape, reply, context),
@@ -292,7 +324,7 @@ pub fn refuse_connection(detail: &str, out: &mut Vec<u8>) {
 }
 
 /// Appends an error in the dialect of its request.
-fn refuse(respond: &Respond, failure: &Failure, framing: Framing, out: &mut Vec<u8>) {
+fn write_refusal(respond: &Respond, failure: &Failure, framing: Framing, out: &mut Vec<u8>) {
     match respond.shape {
         Shape::Desk(_) => desk::write_failure(failure, framing, out),
         _ => failure.write(framing, out),
@@ -301,7 +333,7 @@ fn refuse(respond: &Respond, failure: &Failure, framing: Framing, out: &mut Vec<
 
 /// Appends 503: more is under way than is admitted.
 pub fn overloaded(respond: &Respond, out: &mut Vec<u8>) {
-    refuse(respond, &Failure::new(Code::Unavailable, OVERLOADED), respond.framing, out);
+    write_refusal(respond, &Failure::new(Code::Unavailable, OVERLOADED), respond.framing, out);
 }
 
 /// Appends 404: the server does not serve this path.
@@ -313,21 +345,21 @@ pub fn not_served(path: &str, out: &mut Vec<u8>) {
 /// Appends 503: the disk has no room for what would have to be written.
 pub fn no_room(respond: &Respond, out: &mut Vec<u8>) {
     let detail = "the disk is full: until there is room only questions are answered";
-    refuse(respond, &Failure::new(Code::Unavailable, detail), respond.framing, out);
+    write_refusal(respond, &Failure::new(Code::Unavailable, detail), respond.framing, out);
 }
 
 /// Appends 503: not recovered yet.
 pub fn not_ready(respond: &Respond, out: &mut Vec<u8>) {
-    refuse(respond, &Failure::new(Code::Unavailable, RECOVERING), respond.framing, out);
+    write_refusal(respond, &Failure::new(Code::Unavailable, RECOVERING), respond.framing, out);
 }
 
 /// Appends 503 and closes: the server is going down.
 pub fn draining(respond: &Respond, out: &mut Vec<u8>) {
     let failure = Failure::new(Code::Unavailable, DRAINING);
-    refuse(respond, &failure, closing(respond.framing), out);
+    write_refusal(respond, &failure, closing(respond.framing), out);
 }
 
 /// Appends 500: something that cannot be did happen.
 pub fn internal(respond: &Respond, detail: &str, out: &mut Vec<u8>) {
-    refuse(respond, &Failure::new(Code::Internal, detail), respond.framing, out);
+    write_refusal(respond, &Failure::new(Code::Internal, detail), respond.framing, out);
 }

@@ -1,9 +1,9 @@
 //! Refusals of the engine in the words of the wire: code, field, amounts in decimal.
 
-use engine::Refusal;
+use engine::{Refusal, Reply};
 use money::{Price, RuleBreak, SymbolSpec, write_units};
 
-use super::action::Shape;
+use super::action::{Respond, Shape};
 use super::amounts::{asset_parts, symbol_entry, text, write_price, write_qty};
 use super::context::Context;
 use super::failure::{Code, Failure};
@@ -22,6 +22,13 @@ pub(crate) fn failure_of(refusal: &Refusal, shape: Shape, context: &Context<'_>)
         other => other.to_string(),
     };
     Failure::new(code, detail)
+}
+
+/// What has come of a command or query, in one word; `None` where it was done.
+pub fn word_of(reply: &Reply, respond: &Respond, context: &Context<'_>) -> Option<&'static str> {
+    let Reply::Refused(refusal) = reply else { return None };
+    let (_, word, _) = failure_of(refusal, respond.shape, context).code.parts();
+    Some(word)
 }
 
 fn code_of(refusal: &Refusal, shape: Shape) -> Code {
@@ -44,10 +51,17 @@ fn code_of(refusal: &Refusal, shape: Shape) -> Code {
         | Refusal::ReferenceReused
         | Refusal::AmountTooLarge
         | Refusal::CursorGone
-        | Refusal::Identity(_)
         | Refusal::TooManyWithdrawals
-        | Refusal::UnknownWithdrawal
-        | Refusal::WithdrawalEnded(_) => Code::InvalidParameter,
+        | Refusal::Identity(identity::Refusal::OutOfBounds | identity::Refusal::TooManyKeys) => {
+            Code::InvalidParameter
+        }
+        Refusal::UnknownWithdrawal | Refusal::Identity(identity::Refusal::UnknownKey) => {
+            Code::NotFound
+        }
+        Refusal::WithdrawalEnded(_) => Code::WithdrawalEnded,
+        // Drawn at random: it happens to nobody, and the next one is another.
+        Refusal::Identity(identity::Refusal::KeyExists) => Code::Unavailable,
+        Refusal::Identity(identity::Refusal::UnknownSession) => Code::AuthFailed,
     }
 }
 

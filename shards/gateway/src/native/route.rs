@@ -1,32 +1,25 @@
-//! From a request to an action: the one order of middleware, and the table of routes.
+//! The table of the dialect's routes, and from a route to an action.
+
+use std::net::IpAddr;
 
 use engine::Command;
 use money::{ID_LIMIT, UserId};
 
 use super::action::{Action, Answer, Respond, Shape};
-use super::context::{Auth, Context, Serving};
-use super::failure::{Code, Failure, closing};
-use super::{account, admin, format, market, order, sessions, ws};
+use super::context::{Context, Serving};
+use super::failure::{Code, Failure};
+use super::{account, admin, market, order, people, sessions, withdrawals, ws};
+use crate::auth::Caller;
 use crate::http::response::{self, Framing};
 use crate::http::{Method, Request};
 
-/// What a request asks for. Does no I/O and changes nothing.
-pub fn route(request: &Request<'_>, context: &Context<'_>) -> Action {
-    let framing = match context.serving {
-        Serving::Draining => closing(Framing::of(request)),
-        _ => Framing::of(request),
-    };
-    dispatch(request, context, framing).unwrap_or_else(|failure| {
-        Action::Answer(Answer { bytes: failure.into_bytes(framing), shows_state: false })
-    })
-}
-
 /// Everything that has a route, its path parameters borrowed from the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route<'a> {
+pub(crate) enum Route<'a> {
     Healthz,
     Readyz,
     Metrics,
+    OpenApi,
     WebSocket,
     CreateOrder,
     Order,
@@ -37,6 +30,8 @@ enum Route<'a> {
     Orders,
     Trades,
     Balances,
+    Me,
+    Withdrawals,
     ExchangeInfo,
     Assets,
     Symbols,
@@ -52,6 +47,8 @@ enum Route<'a> {
     AdminUser(&'a str),
     AdminDeposits,
     AdminWithdrawals,
+    AdminConfirm,
+    AdminReject,
     AdminOrders,
     AdminProof,
     AdminShards,
@@ -63,12 +60,14 @@ enum Route<'a> {
     AdminBalances,
 }
 
-fn find(path: &str) -> Option<Route<'_>> {
+/// The route of a path.
+pub(crate) fn find(path: &str) -> Option<Route<'_>> {
     let Some(rest) = path.strip_prefix("/api/v1/") else {
         return match path {
             "/healthz" => Some(Route::Healthz),
             "/readyz" => Some(Route::Readyz),
             "/metrics" => Some(Route::Metrics),
+            "/docs/openapi.yaml" => Some(Route::OpenApi),
             "/ws" => Some(Route::WebSocket),
             _ => None,
         };
@@ -82,6 +81,8 @@ fn find(path: &str) -> Option<Route<'_>> {
         "orders" => Route::Orders,
         "trades" => Route::Trades,
         "balances" => Route::Balances,
+        "me" => Route::Me,
+        "withdrawals" => Route::Withdrawals,
         "public/exchange_info" => Route::ExchangeInfo,
         "public/assets" => Route::Assets,
         "public/symbols" => Route::Symbols,
@@ -95,6 +96,8 @@ fn find(path: &str) -> Option<Route<'_>> {
         "admin/users" => Route::AdminUsers,
         "admin/deposits" => Route::AdminDeposits,
         "admin/withdrawals" => Route::AdminWithdrawals,
+        "admin/withdrawals/confirm" => Route::AdminConfirm,
+        "admin/withdrawals/reject" => Route::AdminReject,
         "admin/orders" => Route::AdminOrders,
         "admin/proof" => Route::AdminProof,
         "admin/shards" => Route::AdminShards,
@@ -119,79 +122,51 @@ fn find(path: &str) -> Option<Route<'_>> {
 
 impl Route<'_> {
     /// The methods it has, as the header that tells them. HEAD goes where GET goes.
-    fn allow(self) -> &'static str {
+    pub(crate) fn allow(self) -> &'static str {
         match self {
-            Route::Order => "allow: GET, HEAD, POST, OPTIONS\r\n",
-            Route::Orders => "allow: GET, HEAD, DELETE, OPTIONS\r\n",
-            Route::AdminSnapshots => "allow: GET, HEAD, POST, OPTIONS\r\n",
-            Route::AdminSession(_) => "allow: GET, HEAD, DELETE, OPTIONS\r\n",
+            Route::Order
+            | Route::AdminSnapshots
+            | Route::AdminUsers
+            | Route::Withdrawals
+            | Route::AdminWithdrawals => "allow: GET, HEAD, POST, OPTIONS\r\n",
+            Route::Orders | Route::AdminSession(_) => "allow: GET, HEAD, DELETE, OPTIONS\r\n",
             Route::AdminOrders => "allow: DELETE, OPTIONS\r\n",
-            Route::AdminSymbol(_) | Route::AdminUser(_) => "allow: PATCH, OPTIONS\r\n",
+            Route::AdminSymbol(_) => "allow: PATCH, OPTIONS\r\n",
+            Route::AdminUser(_) => "allow: GET, HEAD, PATCH, OPTIONS\r\n",
             Route::CreateOrder
             | Route::CancelOrder
             | Route::ReduceOrder
             | Route::MoveOrder
             | Route::AdminAssets
             | Route::AdminSymbols
-            | Route::AdminUsers
             | Route::AdminDeposits
-            | Route::AdminWithdrawals => "allow: POST, OPTIONS\r\n",
+            | Route::AdminConfirm
+            | Route::AdminReject => "allow: POST, OPTIONS\r\n",
             _ => "allow: GET, HEAD, OPTIONS\r\n",
         }
     }
-
-    fn allows(self, method: Method) -> bool {
-        let word = match method {
-            Method::Get | Method::Head => "GET",
-            Method::Post => "POST",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-            Method::Options => "OPTIONS",
-            Method::Put | Method::Other => return false,
-        };
-        self.allow().contains(word)
-    }
 }
 
-fn dispatch(
+/// What a request of a caller that may asks for.
+pub(crate) fn handle(
+    route: Route<'_>,
     request: &Request<'_>,
     context: &Context<'_>,
+    caller: &Caller,
     framing: Framing,
 ) -> Result<Action, Failure> {
-    let route = find(request.path);
-    if let Some(action) = health(route, request.method, context, framing) {
-        return Ok(action);
-    }
-    match context.serving {
-        Serving::Ready => {}
-        Serving::Recovering => return Err(Failure::new(Code::Unavailable, format::RECOVERING)),
-        Serving::Draining => return Err(Failure::new(Code::Unavailable, format::DRAINING)),
-    }
-    if request.method == Method::Options {
-        return Ok(options(route, framing));
-    }
-    let route = route
-        .ok_or_else(|| Failure::new(Code::NotFound, format!("{}: no such route", request.path)))?;
-    if !route.allows(request.method) {
-        let detail = format!("{}: this method is not allowed here", request.path);
-        return Err(Failure {
-            headers: route.allow(),
-            ..Failure::new(Code::MethodNotAllowed, detail)
-        });
-    }
     match route {
         Route::ExchangeInfo => Ok(market::exchange_info(context, framing)),
         Route::Assets => Ok(market::assets(context, framing)),
         Route::Symbols => Ok(market::symbols(context, framing)),
-        Route::WebSocket => ws::upgrade(request, context.auth).map(Action::Upgrade),
+        Route::OpenApi => Ok(super::openapi::openapi(framing)),
+        Route::Metrics => Ok(metrics(framing)),
+        Route::WebSocket => ws::upgrade(request, caller).map(Action::Upgrade),
         Route::Depth => market::depth(request, context, framing),
         Route::PublicTrades => market::trades(request, context, framing),
         Route::Klines => market::klines(request, context, framing),
         Route::Ticker => market::ticker(request, context, framing),
-        Route::Shards => {
-            let user = request.user_id.map(|_| user_of(request, context.auth)).transpose()?;
-            Ok(market::shards(context, user, framing))
-        }
+        Route::Shards => Ok(market::shards(context, caller.user, framing)),
         Route::CreateOrder
         | Route::Order
         | Route::OrderById(_)
@@ -200,34 +175,31 @@ fn dispatch(
         | Route::MoveOrder
         | Route::Orders
         | Route::Trades
-        | Route::Balances => {
-            let user = user_of(request, context.auth)?;
-            of_user(route, request, context, user, framing)
-        }
-        _ => {
-            check_admin(request, context.auth)?;
-            of_admin(route, request, context, framing)
-        }
+        | Route::Balances
+        | Route::Me
+        | Route::Withdrawals => of_user(route, request, context, caller, framing),
+        _ => of_admin(route, request, context, caller, framing),
     }
 }
 
 /// What is answered whether or not requests are taken.
-fn health(
-    route: Option<Route<'_>>,
+pub(crate) fn health(
+    route: Route<'_>,
     method: Method,
     context: &Context<'_>,
+    address: IpAddr,
     framing: Framing,
 ) -> Option<Action> {
     if !matches!(method, Method::Get | Method::Head) {
         return None;
     }
-    let (status, text) = match (route?, context.serving) {
+    let (status, text) = match (route, context.serving) {
         (Route::Healthz, _) => (200, "ok\n"),
         (Route::Readyz, Serving::Ready) => (200, "ready\n"),
         (Route::Readyz, Serving::Recovering) => (503, "recovering\n"),
         (Route::Readyz, Serving::Draining) => (503, "draining\n"),
-        (Route::Metrics, _) => {
-            return Some(Action::Metrics { respond: Respond { shape: Shape::Admin, framing } });
+        (Route::Metrics, _) if context.auth.shows_metrics_to(address) => {
+            return Some(metrics(framing));
         }
         _ => return None,
     };
@@ -238,22 +210,18 @@ fn health(
     Some(Action::Answer(Answer { bytes, shows_state: false }))
 }
 
-/// The methods of a route. No CORS headers: with them any web page could trade on a development
-/// server through its visitor's browser, where `X-User-ID` is all it takes.
-fn options(route: Option<Route<'_>>, framing: Framing) -> Action {
-    let allow = route.map_or("allow: GET, HEAD, POST, PATCH, DELETE, OPTIONS\r\n", Route::allow);
-    let mut bytes = Vec::new();
-    response::write_empty(&mut bytes, allow, framing);
-    Action::Answer(Answer { bytes, shows_state: false })
+fn metrics(framing: Framing) -> Action {
+    Action::Metrics { respond: Respond { shape: Shape::Admin, framing } }
 }
 
 fn of_user(
     route: Route<'_>,
     request: &Request<'_>,
     context: &Context<'_>,
-    user: UserId,
+    caller: &Caller,
     framing: Framing,
 ) -> Result<Action, Failure> {
+    let user = required_user(caller)?;
     match (route, request.method) {
         (Route::CreateOrder, _) | (Route::Order, Method::Post) => {
             order::place(request, context, user, framing)
@@ -267,6 +235,9 @@ fn of_user(
         (Route::Orders, _) => account::orders(request, context, user, framing),
         (Route::Trades, _) => account::trades(request, context, user, framing),
         (Route::Balances, _) => Ok(account::balances(user, framing)),
+        (Route::Me, _) => Ok(people::me(caller, user, framing)),
+        (Route::Withdrawals, Method::Post) => withdrawals::request(request, context, user, framing),
+        (Route::Withdrawals, _) => withdrawals::of_user(request, user, framing),
         _ => Err(Failure::new(Code::Internal, "route without a handler")),
     }
 }
@@ -275,15 +246,22 @@ fn of_admin(
     route: Route<'_>,
     request: &Request<'_>,
     context: &Context<'_>,
+    caller: &Caller,
     framing: Framing,
 ) -> Result<Action, Failure> {
+    let asks = matches!(request.method, Method::Get | Method::Head);
     match route {
         Route::AdminAssets => admin::create_asset(request, framing),
         Route::AdminSymbols => admin::create_symbol(request, context, framing),
         Route::AdminSymbol(segment) => admin::update_symbol(request, context, segment, framing),
+        Route::AdminUsers if asks => people::users(request, framing),
         Route::AdminUsers => admin::create_user(request, context, framing),
-        Route::AdminUser(segment) => admin::freeze_user(request, segment, framing),
+        Route::AdminUser(segment) if asks => people::user(segment, framing),
+        Route::AdminUser(segment) => people::update(request, context, caller, segment, framing),
         Route::AdminDeposits => admin::transfer(request, context, Command::Deposit, framing),
+        Route::AdminWithdrawals if asks => withdrawals::of_all(request, framing),
+        Route::AdminConfirm => withdrawals::end(request, true, framing),
+        Route::AdminReject => withdrawals::end(request, false, framing),
         Route::AdminWithdrawals => admin::transfer(request, context, Command::Withdraw, framing),
         Route::AdminOrders => admin::cancel_all(request, context, framing),
         Route::AdminProof => Ok(admin::proof(framing)),
@@ -298,15 +276,10 @@ fn of_admin(
     }
 }
 
-/// Who asks.
-fn user_of(request: &Request<'_>, auth: &Auth) -> Result<UserId, Failure> {
-    let Some(text) = request.user_id else {
-        return Err(Failure::new(Code::MissingAuth, "X-User-ID: header is required"));
-    };
-    if !auth.is_development {
-        return Err(Failure::new(Code::AuthFailed, "X-User-ID: is for the development mode only"));
-    }
-    user_id(text).ok_or_else(|| Failure::new(Code::AuthFailed, "X-User-ID: is not a user id"))
+/// The user who asks: the bearer of the administrator's token is none.
+pub(crate) fn required_user(caller: &Caller) -> Result<UserId, Failure> {
+    let detail = "X-User-ID: header is required";
+    caller.user.ok_or_else(|| Failure::new(Code::MissingAuth, detail))
 }
 
 /// A user id, digits only.
@@ -314,22 +287,4 @@ pub(crate) fn user_id(text: &[u8]) -> Option<UserId> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let id = std::str::from_utf8(text).ok()?.parse().ok()?;
     (is_number && id < ID_LIMIT).then_some(UserId(id))
-}
-
-/// Whether an administrator asks.
-fn check_admin(request: &Request<'_>, auth: &Auth) -> Result<(), Failure> {
-    let Some(token) = request.admin_token else {
-        return Err(Failure::new(Code::MissingAuth, "X-Admin-Token: header is required"));
-    };
-    let is_right = auth.admin_token.as_ref().is_some_and(|wanted| same(wanted.as_bytes(), token));
-    if !is_right {
-        return Err(Failure::new(Code::PermissionDenied, "X-Admin-Token: is wrong"));
-    }
-    Ok(())
-}
-
-/// Equality whose time does not tell where the difference is.
-fn same(wanted: &[u8], given: &[u8]) -> bool {
-    let differing = wanted.iter().zip(given).fold(0, |sum, (left, right)| sum | (left ^ right));
-    wanted.len() == given.len() && differing == 0
 }

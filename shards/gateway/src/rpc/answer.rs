@@ -1,15 +1,15 @@
 //! Answers to messages: `{"id","result"}`, or `{"id","error"}`.
 
 use engine::{BalanceView, OrderView, Refusal, Registry, Reply, TradeView};
-use money::{Cid, OrderKind, SymbolId, UserId};
+use money::{Cid, OrderKind, SymbolId};
 
 use super::endpoint::Method;
 use super::failure::{Code, Failure, split, write_error, write_id};
 use super::message::{About, Tag};
 use super::orders::OrderType;
 use super::values::{Steps, write_amount, write_order_id};
+use crate::auth::Caller;
 use crate::json::write;
-use crate::native::Context;
 use crate::native::action::{Respond, Shape};
 use crate::native::amounts::{asset_parts, symbol_entry};
 use crate::native::fields::Word;
@@ -17,28 +17,24 @@ use crate::native::format::OVERLOADED;
 pub(super) use crate::native::format::word;
 use crate::native::refusal::failure_of;
 use crate::native::ws::RequestId;
+use crate::native::{Context, write_permissions};
 
-/// What a user may do how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Orders a second in the long run.
-    pub orders_per_second: u64,
-    /// States of market data a second that one symbol publishes at most.
-    pub market_data_per_second: u64,
-    /// Orders at once.
-    pub burst_limit: u64,
-}
+/// States of market data that one symbol publishes in a second at most: one in each tick of 1 ms.
+const MARKET_DATA_PER_SECOND: u64 = 1_000;
 
-/// Appends the answer to a login that succeeded.
-pub fn login_success(tag: &Tag, user: UserId, limits: &RateLimits, out: &mut Vec<u8>) {
+/// Appends the answer to a login of a caller, which has a user, that succeeded.
+pub fn login_success(tag: &Tag, caller: &Caller, context: &Context<'_>, out: &mut Vec<u8>) {
+    let user = caller.user.unwrap_or_default();
+    let rate = context.rate_of(user);
     result(tag.id.as_ref(), out, |out| {
         out.extend_from_slice(b"{\"authenticated\":true,\"user_id\":");
         write::integer(out, user.0);
-        out.extend_from_slice(b",\"permissions\":[\"read\",\"trade\"],\"rate_limits\":{");
+        out.extend_from_slice(b",\"permissions\":");
+        write_permissions(out, caller.permissions);
         for (name, value) in [
-            ("\"orders_per_second\":", limits.orders_per_second),
-            (",\"market_data_per_second\":", limits.market_data_per_second),
-            (",\"burst_limit\":", limits.burst_limit),
+            (",\"rate_limits\":{\"orders_per_second\":", u64::from(rate.orders_per_second)),
+            (",\"market_data_per_second\":", MARKET_DATA_PER_SECOND),
+            (",\"burst_limit\":", u64::from(rate.burst)),
         ] {
             out.extend_from_slice(name.as_bytes());
             write::integer(out, value);

@@ -1,5 +1,7 @@
 //! The three endpoints, the methods, and which method belongs where.
 
+use identity::Access;
+
 use crate::native::fields::Word;
 
 /// Where a connection was opened.
@@ -87,6 +89,21 @@ impl Word for Method {
 }
 
 impl Method {
+    /// What a caller must be allowed.
+    pub fn access(self) -> Access {
+        match self {
+            Method::Place | Method::Cancel => Access::Trade,
+            Method::Status | Method::List | Method::Info | Method::Positions | Method::Trades => {
+                Access::Read
+            }
+            Method::Login
+            | Method::Jwt
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Ping => Access::Public,
+        }
+    }
+
     /// Where it belongs.
     pub fn endpoints(self) -> &'static [Endpoint] {
         match self {

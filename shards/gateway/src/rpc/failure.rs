@@ -64,6 +64,7 @@ impl Code {
             | native::Code::NotFound
             | native::Code::MethodNotAllowed
             | native::Code::AlreadyExists
+            | native::Code::WithdrawalEnded
             | native::Code::UpgradeRequired => Code::InvalidParameters,
         }
     }

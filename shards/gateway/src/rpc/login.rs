@@ -2,7 +2,9 @@
 
 use money::UserId;
 
+use super::endpoint::Endpoint;
 use super::failure::Failure;
+use crate::auth::{Hidden, Shown};
 use crate::json::Value;
 use crate::native::Context;
 use crate::native::fields::{Field, body_fields};
@@ -14,56 +16,36 @@ pub const MAX_API_SECRET_BYTES: usize = 256;
 /// Longest `token`, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Who a client says that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// This user, believed in development mode; whether it exists is for its home shard to say.
-    User(UserId),
-    /// Whoever this key belongs to, if the secret is its.
-    Key {
-        /// The public half.
-        key: String,
-        /// The other.
-        secret: Secret,
-    },
-    /// Whoever this token names.
-    Jwt(Secret),
-}
-
-/// Text that no log may show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
-
 /// The parameters of `auth.login`. In development mode an `api_key` that is a user id is that user.
-pub(super) fn read_key(params: &[u8], context: &Context<'_>) -> Result<Credential, Failure> {
-    let [key, secret] = body_fields(params, ["api_key", "api_secret"])?;
+pub(super) fn read_key(
+    params: &[u8],
+    endpoint: Endpoint,
+    context: &Context<'_>,
+) -> Result<Shown, Failure> {
+    let [key, secret, timestamp, signature] =
+        body_fields(params, ["api_key", "api_secret", "timestamp", "signature"])?;
     if context.auth.is_development
         && let Some(user) = user_of(&key)
     {
-        return Ok(Credential::User(user));
+        return Ok(Shown::User(user));
     }
-    let key_text = bounded(&key, MAX_API_KEY_BYTES)?.to_owned();
-    let secret = Secret(bounded(&secret, MAX_API_SECRET_BYTES)?.to_owned());
-    Ok(Credential::Key { key: key_text, secret })
+    let key = bounded(&key, MAX_API_KEY_BYTES)?.to_owned();
+    if signature.is_absent() {
+        let secret = Hidden::new(bounded(&secret, MAX_API_SECRET_BYTES)?);
+        return Ok(Shown::Secret { key, secret });
+    }
+    Ok(Shown::Signed {
+        key,
+        timestamp: timestamp.required_literal()?.to_owned(),
+        signature: bounded(&signature, MAX_API_SECRET_BYTES)?.to_owned(),
+        target: endpoint.path(),
+    })
 }
 
 /// The parameters of `auth.jwt`.
-pub(super) fn read_token(params: &[u8]) -> Result<Credential, Failure> {
+pub(super) fn read_token(params: &[u8]) -> Result<Shown, Failure> {
     let [token] = body_fields(params, ["token"])?;
-    Ok(Credential::Jwt(Secret(bounded(&token, MAX_TOKEN_BYTES)?.to_owned())))
+    Ok(Shown::Token(Hidden::new(bounded(&token, MAX_TOKEN_BYTES)?)))
 }
 
 fn user_of(key: &Field<'_>) -> Option<UserId> {

@@ -6,7 +6,8 @@ use super::answer::write_pong;
 use super::call::act;
 use super::endpoint::{Endpoint, Method};
 use super::failure::{Code, Failure};
-use super::login::{Credential, read_key, read_token};
+use super::login::{read_key, read_token};
+use crate::auth::{Caller, Shown};
 use crate::json::{Value, read_array};
 use crate::native::failure::Failure as NativeFailure;
 use crate::native::fields::{Field, Word, body_fields};
@@ -26,8 +27,8 @@ pub enum ClientMessage {
     /// To be a user: answer [`super::login_success`] or [`super::login_failed`]. Where a connection is
     /// logged in already, this is its user once more.
     Login {
-        /// Which, or what names it.
-        credential: Credential,
+        /// What is shown for it.
+        shown: Shown,
         /// What the answer needs besides.
         tag: Tag,
     },
@@ -107,7 +108,7 @@ impl Unread {
     }
 }
 
-/// Reads a message of `user`, or of somebody who has not said who it is.
+/// Reads a message of a caller, or of somebody who has not said who it is.
 ///
 /// # Errors
 /// It cannot be read or not be done; the error is its answer.
@@ -115,13 +116,13 @@ pub fn read(
     text: &str,
     endpoint: Endpoint,
     context: &Context<'_>,
-    user: Option<UserId>,
+    caller: &Caller,
 ) -> Result<ClientMessage, Unread> {
     let [method, params, id] = body_fields(text.as_bytes(), ["method", "params", "id"])
         .map_err(|failure| Unread { id: id_alone(text), failure: of_message(failure) })?;
     let id =
         RequestId::read(&id).map_err(|failure| Unread { id: None, failure: failure.into() })?;
-    let call = Call { method, params, id, endpoint, user };
+    let call = Call { method, params, id, endpoint, caller };
     call.read(context).map_err(|failure| Unread { id, failure })
 }
 
@@ -141,7 +142,7 @@ struct Call<'a> {
     params: Field<'a>,
     id: Option<RequestId>,
     endpoint: Endpoint,
-    user: Option<UserId>,
+    caller: &'a Caller,
 }
 
 impl Call<'_> {
@@ -156,7 +157,7 @@ impl Call<'_> {
         let tag = Tag { method, about: About::Message, id: self.id };
         match method {
             Method::Ping => Ok(ClientMessage::Answered(Answered { id: self.id })),
-            Method::Login => self.login(read_key(params, context)?, tag),
+            Method::Login => self.login(read_key(params, self.endpoint, context)?, tag),
             Method::Jwt => self.login(read_token(params)?, tag),
             Method::Subscribe => {
                 let [symbols, depth] = body_fields(params, ["symbols", "depth"])?;
@@ -177,25 +178,30 @@ impl Call<'_> {
             | Method::Info
             | Method::Positions
             | Method::Trades => {
-                let user = self.user.ok_or_else(|| {
+                let user = self.caller.user.ok_or_else(|| {
                     let issue = format!("{} needs auth.login or auth.jwt before it", method.text());
                     Failure::new(Code::NotAuthenticated, "method", issue)
                 })?;
+                if !self.caller.may(method.access()) {
+                    let issue = format!("{} is not permitted to this key or role", method.text());
+                    return Err(Failure::new(Code::Forbidden, "method", issue));
+                }
                 let (action, about) = act(method, params, context, user)?;
                 Ok(ClientMessage::Act { action, tag: Tag { about, ..tag } })
             }
         }
     }
 
-    /// A connection keeps its user: what is under way was asked as that one.
-    fn login(&self, credential: Credential, tag: Tag) -> Result<ClientMessage, Failure> {
-        if let Some(user) = self.user
-            && credential != Credential::User(user)
+    /// A connection keeps its user: what is under way was asked as that one. Of what a key or a token
+    /// names, the caller finds out.
+    fn login(&self, shown: Shown, tag: Tag) -> Result<ClientMessage, Failure> {
+        if let (Some(user), Shown::User(other)) = (self.caller.user, &shown)
+            && user != *other
         {
             let issue = format!("this connection is logged in already, as user {user}");
             return Err(Failure::parameter("method", issue));
         }
-        Ok(ClientMessage::Login { credential, tag })
+        Ok(ClientMessage::Login { shown, tag })
     }
 }
 

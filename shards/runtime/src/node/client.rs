@@ -52,7 +52,7 @@ impl Client {
         let queue = self.queue.clone();
         let waiting = self.node.waiting.insert(Waiter::Client { queue, token });
         self.node.clock.turn();
-        self.node.ask_request(waiting, request);
+        self.node.ask_request(waiting, request, None);
         self.node.turn.notify();
         token
     }

@@ -4,129 +4,262 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use engine::{Command, Origin, Refusal, Reply};
-use gateway::desk;
+use engine::{Command, Event, Origin, Refusal, Reply};
+use gateway::auth::AuthError;
 use gateway::http::Slot;
+use gateway::middleware::{self, Admission, Budget};
 use gateway::native::ws::{Upgrade, is_unknown_user};
-use gateway::native::{self, Action, Gather, Respond, ShardReport};
+use gateway::native::{self, Action, Code, Gather, Granting, Respond, ShardReport};
+use gateway::{Entered, Entry, desk};
 use shard::{Output, Request};
 use telemetry::Process;
 
+use super::auditing::word_of;
+use super::guard::{NotAdmitted, rate_of};
 use super::measure::{CREATE_ORDER_ROUTE, status_of};
 use super::node::Node;
 use super::parcel::{Ask, News, Tell, Token};
 use super::session::Session;
 use super::socket::{Opening, Speech};
-use super::waiting::{Collected, HttpWaiter, Waiter};
+use super::waiting::{Collected, HttpWaiter, Visit, Waiter};
 
 impl Node {
-    /// Does what a request asks for.
+    /// Does what a request asks for, once it is admitted.
     pub fn act(
         &self,
         session: &Rc<Session>,
         slot: Slot,
         route: usize,
         speech: Option<Speech>,
-        action: Action,
+        entered: Entered,
     ) {
         self.metrics.request_started();
+        let Entered { action, entry } = entered;
         if action.is_bulky() {
             session.hold_until(slot);
         }
-        // A request that goes on after a question of its own was counted when it came.
-        let wait = |mut respond: Respond| {
+        let note = self.note(&entry, session.peer().ip(), &action);
+        let visit = Visit { session: session.clone(), slot, route, since: Instant::now(), note };
+        self.tell_use(&entry.caller);
+        let admission = entry.admission.filter(|admission| self.must_be_admitted(admission));
+        match admission {
+            Some(admission) if !self.goes_home(&action, &admission) => {
+                self.have_admitted(visit, speech, entry, action, admission);
+            }
+            admission => self.act_on(visit, speech, action, admission),
+        }
+    }
+
+    /// Whether its home has a say in this.
+    pub(super) fn must_be_admitted(&self, admission: &Admission) -> bool {
+        if admission.seal.is_some() {
+            return true;
+        }
+        let shard = self.shard.borrow();
+        let (rate, weight) = rate_of(admission, &self.limits, shard.engine().identities());
+        rate.orders_per_second > 0 && weight > 0
+    }
+
+    /// Whether what is to be done is done by the shard that must admit it: then it is asked for both
+    /// at once.
+    fn goes_home(&self, action: &Action, admission: &Admission) -> bool {
+        let home = self.placement.home_of(admission.user);
+        match action {
+            Action::Command { command, .. } => command.owner(self.placement) == home,
+            Action::Query { query, .. } | Action::Resolve { query, .. } => {
+                query.owner(self.placement) == home
+            }
+            _ => false,
+        }
+    }
+
+    fn have_admitted(
+        &self,
+        visit: Visit,
+        speech: Option<Speech>,
+        entry: Entry,
+        action: Action,
+        admission: Admission,
+    ) {
+        if self.waiting.is_full() {
+            self.metrics.admission_refused();
+            let detail = "too many requests are under way, try again";
+            return self.refuse_visit(visit, &entry, Code::Unavailable, detail, None);
+        }
+        let (entry, action) = (Box::new(entry), Box::new(action));
+        let token = self.waiting.insert(Waiter::Admitting { visit, speech, entry, action });
+        self.ask(self.placement.home_of(admission.user), token, Ask::Admit(admission));
+        self.turn.notify();
+    }
+
+    /// Answers a request that is not done, before anything else has been found out about it.
+    fn refuse_visit(
+        &self,
+        visit: Visit,
+        entry: &Entry,
+        code: Code,
+        detail: &str,
+        retry_ms: Option<u64>,
+    ) {
+        self.complete_visit(visit, |out| middleware::refuse(entry, code, detail, retry_ms, out));
+    }
+
+    /// Does what an admitted request asks for. `admission` is what its owner must admit first.
+    pub(super) fn act_on(
+        &self,
+        visit: Visit,
+        speech: Option<Speech>,
+        action: Action,
+        admission: Option<Admission>,
+    ) {
+        if self.is_too_much(&action) {
+            return self.refuse_overload(visit, &action);
+        }
+        let wait = |visit, mut respond: Respond| {
             respond.stamp(self.clock.now_ms());
-            HttpWaiter { session: session.clone(), slot, respond, route, since: Instant::now() }
+            HttpWaiter { visit, respond }
         };
         match action {
-            Action::Command { respond, .. }
-            | Action::Query { respond, .. }
-            | Action::Gather { respond, .. }
-            | Action::Metrics { respond }
-                if self.waiting.is_full() =>
-            {
-                self.refuse(session, slot, &respond);
-            }
-            Action::Resolve { pending, .. } if self.waiting.is_full() => {
-                self.refuse(session, slot, &pending.respond());
-            }
             Action::Command { command, respond, repeat_while_more } => {
+                let http = wait(visit, respond);
                 let waiter = match repeat_while_more {
-                    true => {
-                        Waiter::Repeat { http: wait(respond), command: command.clone(), count: 0 }
-                    }
-                    false => Waiter::Http(wait(respond)),
+                    true => Waiter::Repeat { http, command: command.clone(), count: 0 },
+                    false => Waiter::Http(http),
                 };
                 let token = self.waiting.insert(waiter);
-                self.ask_request(token, Request::Command(command));
+                self.ask_request(token, Request::Command(command), admission);
             }
             Action::Query { query, respond } => {
-                let token = self.waiting.insert(Waiter::Http(wait(respond)));
-                self.ask_request(token, Request::Query(query));
+                let token = self.waiting.insert(Waiter::Http(wait(visit, respond)));
+                self.ask_request(token, Request::Query(query), admission);
             }
             Action::Resolve { query, pending } => {
-                let http = wait(pending.respond());
+                let http = wait(visit, pending.respond());
                 let token = self.waiting.insert(Waiter::Resolve { http, pending });
-                self.ask_request(token, Request::Query(query));
+                self.ask_request(token, Request::Query(query), admission);
             }
-            Action::Gather { gather, respond } => self.gather(wait(respond), gather),
-            Action::Metrics { respond } => self.gather_metrics(wait(respond)),
-            Action::Upgrade(Upgrade { answer, credential }) => {
-                self.metrics.request_ended(route, status_of(&answer), Duration::ZERO);
-                let speech = speech.unwrap_or_else(|| Speech::Native(RefCell::default()));
-                session.upgrade(slot, &answer, Opening { speech, credential, resume: None });
-                self.soil(session);
+            Action::IfUser { user, command, respond } => {
+                self.if_user(wait(visit, respond), user, command);
             }
+            Action::Password(action) => self.begin_password(wait(visit, action.respond), action),
+            Action::Grant(granting) => {
+                let Granting { change, grant, respond } = *granting;
+                self.grant(wait(visit, respond), grant, change);
+            }
+            Action::Audit { question, respond } => self.ask_trail(wait(visit, respond), question),
+            Action::Gather { gather, respond } => self.gather(wait(visit, respond), gather),
+            Action::Metrics { respond } => self.gather_metrics(wait(visit, respond)),
             Action::Health { respond } => {
                 let Process { uptime_ms, resident_bytes } = super::measure::process();
                 let health = desk::Health { uptime_ms, resident_bytes };
                 let shard = self.shard.borrow();
                 let context = self.context(&shard);
-                self.complete(wait(respond), |respond, out| {
+                self.complete(wait(visit, respond), |respond, out| {
                     desk::respond_health(respond, &health, &context, out);
                 });
             }
             Action::Sessions { filter, respond } => {
                 let (counts, listed) = self.list_sessions(&filter);
-                self.complete(wait(respond), |respond, out| {
+                self.complete(wait(visit, respond), |respond, out| {
                     native::respond_sessions(respond, &counts, &listed, out);
                 });
             }
             Action::Session { id, is_ended, respond } => {
-                self.act_on_session(session, slot, route, id, is_ended, respond);
+                self.act_on_session(wait(visit, respond), id, is_ended);
             }
-            Action::EventStream(request) => self.open_stream(session, slot, route, request),
+            Action::Upgrade(upgrade) => self.upgrade(&visit, speech, upgrade),
+            Action::EventStream(request) => self.open_stream(visit, request),
             Action::Answer(answer) if answer.shows_state => {
-                let token = self.waiting.insert(Waiter::Bytes {
-                    session: session.clone(),
-                    slot,
-                    route,
-                    bytes: answer.bytes,
-                });
+                let token = self.waiting.insert(Waiter::Bytes { visit, bytes: answer.bytes });
                 self.shard.borrow_mut().announce_durable(token);
             }
             Action::Answer(answer) => {
-                self.metrics.request_ended(route, status_of(&answer.bytes), Duration::ZERO);
-                session.complete(slot, |out| out.extend_from_slice(&answer.bytes));
-                self.soil(session);
+                self.complete_visit(visit, |out| out.extend_from_slice(&answer.bytes));
             }
         }
     }
 
-    fn refuse(&self, session: &Rc<Session>, slot: Slot, respond: &Respond) {
+    /// Whether something would have to wait that may not, because too much does.
+    fn is_too_much(&self, action: &Action) -> bool {
+        let waits = !matches!(
+            action,
+            Action::Upgrade(_)
+                | Action::Health { .. }
+                | Action::Sessions { .. }
+                | Action::Session { .. }
+                | Action::EventStream(_)
+                | Action::Answer(_)
+        );
+        waits && self.waiting.is_full()
+    }
+
+    fn refuse_overload(&self, visit: Visit, action: &Action) {
         self.metrics.admission_refused();
         self.metrics.request_abandoned();
-        session.complete(slot, |out| native::overloaded(respond, out));
-        self.soil(session);
+        let Some(respond) = action.respond() else { return };
+        visit.session.complete(visit.slot, |out| native::overloaded(&respond, out));
+        self.soil(&visit.session);
+    }
+
+    fn upgrade(&self, visit: &Visit, speech: Option<Speech>, upgrade: Upgrade) {
+        let Upgrade { answer, credential } = upgrade;
+        self.metrics.request_ended(visit.route, status_of(&answer), Duration::ZERO);
+        let speech = speech.unwrap_or_else(|| Speech::Native(RefCell::default()));
+        visit.session.upgrade(visit.slot, &answer, Opening { speech, credential, resume: None });
+        self.soil(&visit.session);
+    }
+
+    /// What its home has not admitted is answered with why.
+    fn not_admitted(&self, waiter: Waiter, why: NotAdmitted) {
+        let (code, detail, retry_ms) = match why {
+            NotAdmitted::TooFast { limit, retry_ms } => {
+                let detail = format!("too many requests of this user: at most {limit} a second");
+                (Code::RateLimited, detail, Some(retry_ms))
+            }
+            NotAdmitted::Replayed => (Code::AuthFailed, AuthError::Replayed.to_string(), None),
+            NotAdmitted::Full => {
+                let detail = "too many signed requests at a time, try again";
+                (Code::Unavailable, detail.to_owned(), None)
+            }
+        };
+        self.metrics.request_limited();
+        let budget = match why {
+            NotAdmitted::TooFast { limit, .. } => Some(Budget { limit, remaining: 0 }),
+            _ => None,
+        };
+        match waiter {
+            Waiter::Http(mut http)
+            | Waiter::Repeat { mut http, .. }
+            | Waiter::Resolve { mut http, .. } => {
+                if let Some(budget) = budget {
+                    http.respond.set_budget(budget);
+                }
+                self.refuse_http(http, code, &detail, retry_ms);
+            }
+            Waiter::Admitting { visit, mut entry, .. } => {
+                entry.framing.budget = budget;
+                self.refuse_visit(visit, &entry, code, &detail, retry_ms);
+            }
+            Waiter::Message(waiter) => self.refuse_message(waiter, code, &detail, retry_ms),
+            Waiter::AdmittingSocket { socket, caller, login } => {
+                self.login_refused(&socket, &caller, login, code, &detail);
+            }
+            _ => debug_assert!(false, "only requests are admitted"),
+        }
+        self.turn.notify();
     }
 
     fn gather(&self, http: HttpWaiter, gather: Gather) {
-        let (http, collected) = self.collect(http);
+        let limit = match gather {
+            Gather::Users { limit, .. } | Gather::Withdrawals { limit } => limit,
+            Gather::CancelAll { .. } | Gather::Shards | Gather::BeginSnapshots => 0,
+        };
+        let (http, collected) = self.collect(http, limit);
         for shard in self.placement.all() {
             let command = gather.command(shard);
             let ask = match (&command, gather.query(shard)) {
-                (Some(command), _) => Ask::Request(Request::Command(command.clone())),
-                (None, Some(query)) => Ask::Request(Request::Query(query)),
+                (Some(command), _) => Ask::Request(Request::Command(command.clone()), None),
+                (None, Some(query)) => Ask::Request(Request::Query(query), None),
                 (None, None) => Ask::Snapshot,
             };
             let (http, collected) = (http.clone(), collected.clone());
@@ -136,7 +269,7 @@ impl Node {
     }
 
     fn gather_metrics(&self, http: HttpWaiter) {
-        let (http, collected) = self.collect(http);
+        let (http, collected) = self.collect(http, 0);
         for shard in self.placement.all() {
             let (http, collected) = (http.clone(), collected.clone());
             let waiter = Waiter::Gather { http, collected, command: None };
@@ -149,12 +282,16 @@ impl Node {
     fn collect(
         &self,
         http: HttpWaiter,
+        limit: usize,
     ) -> (Rc<RefCell<Option<HttpWaiter>>>, Rc<RefCell<Collected>>) {
         let collected = Collected {
             missing: usize::from(self.placement.shards()),
             count: 0,
             refusal: None,
             reports: Vec::new(),
+            accounts: None,
+            withdrawals: None,
+            limit,
             metrics: Vec::new(),
         };
         (Rc::new(RefCell::new(Some(http))), Rc::new(RefCell::new(collected)))
@@ -181,14 +318,11 @@ impl Node {
                 self.parcels.borrow_mut()[to.0 as usize].batches.push(batch);
             }
             Output::Durable(token) => {
-                if let Some(Waiter::Bytes { session, slot, route, bytes }) =
-                    self.waiting.take(token)
-                {
-                    self.metrics.request_ended(route, status_of(&bytes), Duration::ZERO);
-                    session.complete(slot, |out| out.extend_from_slice(&bytes));
-                    self.soil(&session);
+                if let Some(Waiter::Bytes { visit, bytes }) = self.waiting.take(token) {
+                    self.complete_visit(visit, |out| out.extend_from_slice(&bytes));
                 }
             }
+            Output::Event(Event::CredentialEnded(ended)) => self.end_credential(ended),
             Output::Event(event) => self.tell_watchers(event),
         }
     }
@@ -208,13 +342,14 @@ impl Node {
             return;
         };
         match (waiter, tell) {
+            (waiter, Tell::NotAdmitted(why)) => self.not_admitted(waiter, why),
             (Waiter::Http(http), Tell::Reply(reply)) => self.respond(http, &reply),
             (Waiter::Repeat { http, command, count }, Tell::Reply(reply)) => match reply {
                 Reply::CanceledAll { count: more_count, more: true } => {
                     let count = count + more_count;
                     let again = Request::Command(command.clone());
                     let token = self.waiting.insert(Waiter::Repeat { http, command, count });
-                    self.ask_request(token, again);
+                    self.ask_request(token, again, None);
                     self.turn.notify();
                 }
                 Reply::CanceledAll { count: last, more: false } => {
@@ -223,14 +358,30 @@ impl Node {
                 other => self.respond(http, &other),
             },
             (Waiter::Resolve { http, pending }, Tell::Reply(reply)) => {
-                self.metrics.request_abandoned();
                 let action = {
                     let shard = self.shard.borrow();
                     native::resolve(&pending, &reply, &self.context(&shard))
                 };
-                self.act(&http.session, http.slot, http.route, None, action);
+                self.act_on(http.visit, None, action, None);
                 self.turn.notify();
             }
+            (Waiter::Admitting { visit, speech, action, .. }, Tell::Admitted) => {
+                self.act_on(visit, speech, *action, None);
+                self.turn.notify();
+            }
+            (Waiter::AdmittingSocket { socket, caller, login }, Tell::Admitted) => {
+                self.open_user(&socket, caller, login, None);
+            }
+            (Waiter::IfUser { http, command }, Tell::Reply(reply)) => {
+                self.user_found(http, *command, reply);
+            }
+            (Waiter::IfUserPassword { http, action }, Tell::Reply(reply)) => {
+                self.password_user_found(http, action, reply);
+            }
+            (Waiter::Grant { http, grant }, Tell::Reply(reply)) => {
+                self.granted(http, &grant, reply);
+            }
+            (Waiter::Nobody, _) => {}
             (Waiter::Gather { http, collected, command }, tell) => {
                 self.gathered(http, collected, command, tell);
             }
@@ -241,16 +392,14 @@ impl Node {
                 });
             }
             (Waiter::Message(waiter), Tell::Reply(reply)) => self.respond_message(waiter, &reply),
-            (Waiter::Opening { socket, user, login }, Tell::Watched { exists, missed }) => {
-                self.welcome(&socket, user, login, exists, missed);
+            (Waiter::Opening { socket, caller, login }, Tell::Watched { exists, missed }) => {
+                self.welcome(&socket, &caller, login, exists, missed);
             }
-            (Waiter::Stream { session, slot, route, request }, Tell::Reply(reply)) => {
+            (Waiter::Stream { visit, request }, Tell::Reply(reply)) => {
                 if is_unknown_user(&reply) {
-                    self.metrics.request_ended(route, 401, Duration::ZERO);
-                    session.complete(slot, desk::unknown_user);
-                    self.soil(&session);
+                    self.complete_visit(visit, desk::unknown_user);
                 } else {
-                    self.begin_stream(&session, slot, route, request);
+                    self.begin_stream(&visit, request);
                 }
             }
             (Waiter::Board { symbol, watch }, Tell::Book(image)) => {
@@ -290,7 +439,7 @@ impl Node {
                     drop(parts);
                     let command = Some(again.clone());
                     let token = self.waiting.insert(Waiter::Gather { http, collected, command });
-                    self.ask_request(token, Request::Command(again));
+                    self.ask_request(token, Request::Command(again), None);
                     self.turn.notify();
                     return;
                 }
@@ -298,7 +447,18 @@ impl Node {
             Tell::Reply(Reply::Refused(refusal)) => {
                 parts.refusal.get_or_insert(refusal);
             }
-            Tell::Reply(_) | Tell::Watched { .. } | Tell::Book(_) | Tell::SessionEnded => {
+            Tell::Reply(Reply::Accounts(accounts)) => {
+                parts.accounts.get_or_insert_default().extend(accounts);
+            }
+            Tell::Reply(Reply::Withdrawals(withdrawals)) => {
+                parts.withdrawals.get_or_insert_default().extend(withdrawals);
+            }
+            Tell::Reply(_)
+            | Tell::Watched { .. }
+            | Tell::Book(_)
+            | Tell::SessionEnded
+            | Tell::Admitted
+            | Tell::NotAdmitted(_) => {
                 debug_assert!(false, "not an answer to what was gathered");
             }
         }
@@ -324,6 +484,14 @@ impl Node {
             parts.reports.sort_unstable_by_key(|report| report.shard);
             let reports = &parts.reports;
             self.complete(http, |respond, out| native::respond_shards(respond, reports, out));
+        } else if let Some(mut accounts) = parts.accounts.take() {
+            accounts.sort_unstable_by_key(|account| account.user);
+            accounts.truncate(parts.limit);
+            self.respond(http, &Reply::Accounts(accounts));
+        } else if let Some(mut withdrawals) = parts.withdrawals.take() {
+            withdrawals.sort_by_key(|withdrawal| withdrawal.requested_at_ms);
+            withdrawals.truncate(parts.limit);
+            self.respond(http, &Reply::Withdrawals(withdrawals));
         } else {
             let reply = match parts.refusal {
                 Some(refusal) => Reply::Refused(refusal),
@@ -333,29 +501,63 @@ impl Node {
         }
     }
 
-    fn respond(&self, http: HttpWaiter, reply: &Reply) {
+    pub(super) fn respond(&self, mut http: HttpWaiter, reply: &Reply) {
         if matches!(reply, Reply::Refused(Refusal::Busy)) && self.room.is_short() {
             self.metrics.admission_refused();
             return self.complete(http, native::no_room);
         }
-        if http.route == CREATE_ORDER_ROUTE && matches!(reply, Reply::Refused(_)) {
+        if http.visit.route == CREATE_ORDER_ROUTE && matches!(reply, Reply::Refused(_)) {
             self.metrics.order_rejected();
         }
         let shard = self.shard.borrow();
         let context = self.context(&shard);
-        self.complete(http, |respond, out| native::respond(respond, reply, &context, out));
+        let mut code = None;
+        if let Some(note) = http.visit.note.as_mut() {
+            note.learn(reply);
+            code = native::word_of(reply, &http.respond, &context);
+        }
+        self.complete_as(http, code, |respond, out| {
+            native::respond(respond, reply, &context, out);
+        });
     }
 
     /// Writes the answer of a request, and counts it.
     pub(super) fn complete(&self, http: HttpWaiter, write: impl FnOnce(&Respond, &mut Vec<u8>)) {
-        let HttpWaiter { session, slot, respond, route, since } = http;
+        self.complete_as(http, None, write);
+    }
+
+    /// The same, when it is known in one word what has come of it.
+    fn complete_as(
+        &self,
+        http: HttpWaiter,
+        code: Option<&'static str>,
+        write: impl FnOnce(&Respond, &mut Vec<u8>),
+    ) {
+        let HttpWaiter { visit, respond } = http;
+        self.end_visit(visit, code, |out| write(&respond, out));
+    }
+
+    pub(super) fn complete_visit(&self, visit: Visit, write: impl FnOnce(&mut Vec<u8>)) {
+        self.end_visit(visit, None, write);
+    }
+
+    fn end_visit(
+        &self,
+        visit: Visit,
+        code: Option<&'static str>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Visit { session, slot, route, since, note } = visit;
         let mut status = 0;
         session.complete(slot, |out| {
             let start = out.len();
-            write(&respond, out);
+            write(out);
             status = status_of(&out[start..]);
         });
         self.metrics.request_ended(route, status, since.elapsed());
+        if note.is_some() {
+            self.audit(note, status, code.unwrap_or_else(|| word_of(status)));
+        }
         self.soil(&session);
     }
 

@@ -11,6 +11,8 @@
 //!
 //! Nothing is awaited while the shard is borrowed, so a borrow never meets another.
 
+mod asking_trail;
+mod auditing;
 pub(crate) mod checkpoints;
 pub(crate) mod client;
 pub(crate) mod commit;
@@ -18,12 +20,14 @@ mod dispatch;
 mod event_log;
 mod event_stream;
 mod feeds;
+mod guard;
 mod market;
 mod measure;
 #[allow(clippy::module_inception)]
 mod node;
 mod outlet;
 pub(crate) mod parcel;
+mod people;
 mod private;
 pub(crate) mod room;
 mod rpc_speaking;

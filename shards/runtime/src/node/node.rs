@@ -1,13 +1,18 @@
 //! The state that all tasks of one executor share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::Rc;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use audit::Trail;
 use engine::{Origin, Query, Refusal, Reply};
-use gateway::native::{self, Action, Auth, Context, Ports, Serving};
-use gateway::{desk, http, rpc};
+use gateway::auth::Auth;
+use gateway::middleware::{Admission, Limits};
+use gateway::native::{self, Context, Ports, Serving, World};
+use gateway::{Entered, http, rpc};
+use identity::KeyId;
 use money::{Placement, ShardId};
 use shard::{Output, Request, Shard, ShardError};
 use slab::Slab;
@@ -15,6 +20,7 @@ use telemetry::ShardMetrics;
 
 use super::checkpoints::Checkpoints;
 use super::feeds::Feeds;
+use super::guard::Guard;
 use super::market::Market;
 use super::measure::{ROUTES, route_of};
 use super::outlet::{Flush, Source};
@@ -28,7 +34,9 @@ use crate::clock::CoarseClock;
 use crate::disk::DirectDisk;
 use crate::files::{StaticFile, StaticFiles};
 use crate::mesh::{Mesh, MeshEvent};
+use crate::passwords::Passwords;
 use crate::registry::Registry;
+use crate::throttle::Throttle;
 use crate::wake::Notify;
 
 /// Parcels that are taken from the peers in one turn.
@@ -49,6 +57,10 @@ pub(crate) struct NodeParts {
     pub epoch: u64,
     pub registry: Arc<Registry>,
     pub files: Arc<StaticFiles>,
+    pub limits: Limits,
+    pub throttle: Arc<Throttle>,
+    pub passwords: Arc<Passwords>,
+    pub trail: Option<Trail>,
 }
 
 /// One executor's shard and everything around it.
@@ -67,8 +79,25 @@ pub(crate) struct Node {
     pub turn: Notify,
     /// Something has gathered in the journal.
     pub commit: Notify,
-    auth: Auth,
+    pub(super) auth: Auth,
     ports: Ports,
+    /// How fast whom.
+    pub(super) limits: Limits,
+    /// What this shard admits of its users.
+    pub(super) guard: Guard,
+    /// What all shards admit of addresses, and of guesses at passwords.
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) passwords: Arc<Passwords>,
+    /// The way into the audit trail.
+    pub(super) trail: Option<audit::Sender>,
+    /// The trail itself, for questions.
+    pub(super) whole_trail: Option<Trail>,
+    /// Symbols that the trail knows.
+    pub(super) told_symbols: Cell<usize>,
+    /// Keys whose use this shard has told of.
+    pub(super) told_keys: RefCell<HashMap<KeyId, u64>>,
+    /// Itself, for tasks that it begins.
+    pub(super) me: Weak<Node>,
     pub(super) checkpoints: Checkpoints,
     pub(super) room: Room,
     pub(super) mesh: Mesh<Parcel>,
@@ -102,11 +131,24 @@ pub(crate) struct Node {
 
 impl Node {
     pub fn new(parts: NodeParts) -> Rc<Node> {
-        let NodeParts { shard, mesh, auth, ports, checkpoints, room, epoch, registry, files } =
-            parts;
+        let NodeParts {
+            shard,
+            mesh,
+            auth,
+            ports,
+            checkpoints,
+            room,
+            epoch,
+            registry,
+            files,
+            limits,
+            throttle,
+            passwords,
+            trail,
+        } = parts;
         let (here, placement) = (shard.engine().shard(), shard.engine().placement());
         let parcels = placement.all().map(|_| Parcel::default()).collect();
-        Rc::new(Node {
+        Rc::new_cyclic(|me| Node {
             here,
             placement,
             clock: CoarseClock::new(),
@@ -120,6 +162,15 @@ impl Node {
             commit: Notify::new(),
             auth,
             ports,
+            limits,
+            guard: Guard::default(),
+            throttle,
+            passwords,
+            trail: trail.as_ref().map(|trail| trail.sender(here.0)),
+            whole_trail: trail,
+            told_symbols: Cell::new(0),
+            told_keys: RefCell::default(),
+            me: me.clone(),
             checkpoints,
             room,
             mesh,
@@ -166,20 +217,24 @@ impl Node {
         self.sessions.borrow_mut().remove(key);
     }
 
-    /// Reads a request: what it asks for, and its route's place in the metrics.
-    pub fn route(&self, request: &http::Request<'_>) -> (Action, usize, Option<Speech>) {
+    /// Reads a request from an address: what it asks for, and its route's place in the metrics.
+    pub fn route(
+        &self,
+        request: &http::Request<'_>,
+        address: IpAddr,
+    ) -> (Entered, usize, Option<Speech>) {
         let shard = self.shard.borrow();
         let context = self.context(&shard);
-        let (action, speech) = if let Some(endpoint) = rpc::endpoint(request.path) {
-            (rpc::route(request, &context), Some(Speech::Rpc(endpoint, RefCell::default())))
-        } else if desk::owns(request.path) {
-            (desk::route(request, &context), None)
-        } else if let Some(file) = self.file_of(request) {
-            (native::file(request, &context, file.content_type, &file.body), None)
-        } else {
-            (native::route(request, &context), None)
-        };
-        (action, route_of(request.path), speech)
+        let endpoint = rpc::endpoint(request.path);
+        let mut entered = gateway::enter(request, &context, address);
+        if entered.entry.refused == Some(native::Code::NotFound)
+            && let Some(file) = self.file_of(request)
+        {
+            entered.entry.refused = None;
+            entered.action = native::file(request, &context, file.content_type, &file.body);
+        }
+        let speech = endpoint.map(|endpoint| Speech::Rpc(endpoint, RefCell::default()));
+        (entered, route_of(request.path), speech)
     }
 
     fn file_of(&self, request: &http::Request<'_>) -> Option<&StaticFile> {
@@ -192,6 +247,10 @@ impl Node {
             placement: self.placement,
             shard: self.here,
             auth: &self.auth,
+            identities: shard.engine().identities(),
+            now_ms: self.clock.now_ms(),
+            limits: &self.limits,
+            world: self,
             ports: &self.ports,
             serving: self.serving.get(),
         }
@@ -207,12 +266,37 @@ impl Node {
         }
     }
 
-    pub(super) fn ask_request(&self, token: Token, request: Request) {
+    /// The same of what knows its owner. What is given to be admitted is of a user of that shard.
+    pub(super) fn ask_request(&self, token: Token, request: Request, admission: Option<Admission>) {
         let owner = match &request {
             Request::Command(command) => command.owner(self.placement),
             Request::Query(query) => query.owner(self.placement),
         };
-        self.ask(owner, token, Ask::Request(request));
+        self.ask(owner, token, Ask::Request(request, admission));
+    }
+
+    /// Admits something of a user of this shard, or says why not. What is left goes ahead of the answer.
+    fn admit_here(&self, origin: Origin, admission: &Admission) -> bool {
+        let admitted = {
+            let shard = self.shard.borrow();
+            let identities = shard.engine().identities();
+            self.guard.admit(admission, &self.limits, identities, self.clock.now_ms())
+        };
+        match admitted {
+            Ok(None) => true,
+            Ok(Some(budget)) if origin.shard == self.here => {
+                self.waiting.set_budget(origin.token, budget);
+                true
+            }
+            Ok(Some(budget)) => {
+                self.send_news(origin.shard, News::Budget(origin.token, budget));
+                true
+            }
+            Err(why) => {
+                self.tell(origin, Tell::NotAdmitted(why));
+                false
+            }
+        }
     }
 
     /// Whether commands are admitted here: by this shard, and as far as room goes by all.
@@ -223,17 +307,26 @@ impl Node {
     /// Applies what a gateway asks of this shard.
     fn apply(&self, from: ShardId, token: Token, ask: Ask) {
         let origin = Origin { shard: from, token };
+        let admission = match &ask {
+            Ask::Request(_, admission) => admission.as_ref(),
+            Ask::Admit(admission) => Some(admission),
+            _ => None,
+        };
+        if admission.is_some_and(|admission| !self.admit_here(origin, admission)) {
+            return;
+        }
         match ask {
-            Ask::Request(Request::Command(_)) if self.room.is_short() => {
+            Ask::Admit(_) => self.tell(origin, Tell::Admitted),
+            Ask::Request(Request::Command(_), _) if self.room.is_short() => {
                 self.tell(origin, Tell::Reply(Reply::Refused(Refusal::Busy)));
             }
-            Ask::Request(Request::Command(command)) => {
+            Ask::Request(Request::Command(command), _) => {
                 self.metrics.command_applied();
                 let now_ms = self.clock.now_ms();
                 let result = self.shard.borrow_mut().command(now_ms, command, Some(origin));
                 self.check(result);
             }
-            Ask::Request(Request::Query(query)) => {
+            Ask::Request(Request::Query(query), _) => {
                 self.metrics.query_applied();
                 self.shard.borrow_mut().query(&query, origin);
             }
@@ -332,6 +425,7 @@ impl Node {
             for news in parcel.news {
                 match news {
                     News::Answer(token, tell) => self.answered(token, tell),
+                    News::Budget(token, budget) => self.waiting.set_budget(token, budget),
                     News::Private(private) => self.private_event(&private),
                     News::Market(event) => self.market_event(&event),
                 }
@@ -410,5 +504,15 @@ impl Node {
     /// From now on a peer that ends is no surprise.
     pub fn leave_mesh(&self) {
         self.leaving.set(true);
+    }
+}
+
+impl World for Node {
+    fn random(&self, bytes: &mut [u8]) {
+        self.fill_random(bytes);
+    }
+
+    fn admit_address(&self, address: IpAddr, weight: u32) -> Result<(), u64> {
+        self.throttle.address(address, self.limits.address, weight, self.clock.now_ms())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,6 +37,11 @@ impl Outlet {
             closed: Cell::new(false),
             resume: Notify::new(),
         }
+    }
+
+    /// The other end's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.writer.peer()
     }
 
     /// Sends bytes, of which there are some. How many were taken; `None`: no more now.

@@ -1,20 +1,24 @@
 //! What shards put into the mesh: everything for one peer of one turn, in one parcel.
 
 use engine::{BookLevel, Event, PeerBatch, Reply, TapeEntry};
+use gateway::middleware::{Admission, Budget};
 use gateway::native::ShardReport;
 use money::{SymbolId, UserId};
 use shard::Request;
 
 use super::event_log::Missed;
 use super::feeds::UserWatch;
+use super::guard::NotAdmitted;
 use super::watches::WatchId;
 use crate::registry::SessionId;
 
 /// What one gateway asks of another shard.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    /// Something for the shard.
-    Request(Request),
+    /// Something for the shard, if this is admitted first.
+    Request(Request, Option<Admission>),
+    /// Only whether this is admitted.
+    Admit(Admission),
     /// Its metrics.
     Metrics,
     /// That it has a snapshot made. It answers with its status.
@@ -36,6 +40,10 @@ pub(crate) enum Ask {
 pub(crate) enum Tell {
     /// The shard's.
     Reply(Reply),
+    /// It is admitted.
+    Admitted,
+    /// It is not, and so nothing was done.
+    NotAdmitted(NotAdmitted),
     /// The shard's status, with what the runtime knows.
     Report(Box<ShardReport>),
     /// Its number and metrics.
@@ -74,6 +82,8 @@ pub(crate) type Token = u64;
 pub(crate) enum News {
     /// The answer to what was asked under the token.
     Answer(Token, Tell),
+    /// What is left of a user's budget behind what was asked under the token; its answer follows.
+    Budget(Token, Budget),
     /// Something happened to a user who is watched.
     Private(Box<PrivateEvent>),
     /// Something happened in a book that is watched.

@@ -9,11 +9,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use engine::{Event, Registry};
+use gateway::auth::Caller;
 use gateway::desk::{EventId, stream};
 use gateway::native::push::{self, BalanceChange};
 use gateway::native::ws::Channel;
 use gateway::rpc::{self, Endpoint};
 use gateway::ws::{SendError, encode_text_frame_with};
+use identity::Access;
 use money::UserId;
 
 use super::event_log::Missed;
@@ -21,7 +23,7 @@ use super::feeds::{Resume, UserWatch};
 use super::node::Node;
 use super::parcel::{Ask, PrivateEvent, Token};
 use super::socket::{Socket, Speech};
-use super::waiting::Waiter;
+use super::waiting::{Login, Waiter};
 use super::watches::WatchId;
 
 /// An ask that is not answered has nobody who waits.
@@ -59,27 +61,29 @@ impl Node {
     pub(super) fn open_user(
         &self,
         socket: &Rc<Socket>,
-        user: UserId,
-        login: Option<rpc::Tag>,
+        caller: Caller,
+        login: Option<Login>,
         resume: Option<Resume>,
     ) {
+        let Some(user) = caller.user else { return };
         let watch = UserWatch { user, id: self.audience.next_watch(), resume };
         socket.watch.set(Some(watch));
         socket.opening.set(true);
-        let token = self.waiting.insert(Waiter::Opening { socket: socket.clone(), user, login });
+        let token = self.waiting.insert(Waiter::Opening { socket: socket.clone(), caller, login });
         self.ask(self.placement.home_of(user), token, Ask::WatchUser(watch));
         self.turn.notify();
     }
 
     /// The home has answered, and tells of everything from here on.
-    pub(super) fn opened_user(&self, socket: &Rc<Socket>, user: UserId, exists: bool) {
+    pub(super) fn opened_user(&self, socket: &Rc<Socket>, caller: &Caller, exists: bool) {
+        let Some(user) = caller.user else { return };
         socket.opening.set(false);
         socket.outlet.resume.notify();
         if socket.outlet.is_closed() || socket.has_left() {
             return;
         }
         if exists {
-            socket.user.set(Some(user));
+            socket.set_caller(*caller);
             socket.ticket.set_user(user);
             self.audience.enter(user, socket);
         } else {
@@ -90,7 +94,7 @@ impl Node {
     /// Ends to follow the user of a connection.
     pub(super) fn close_user(&self, socket: &Rc<Socket>) {
         let Some(watch) = socket.watch.take() else { return };
-        if let Some(user) = socket.user.get() {
+        if let Some(user) = socket.user() {
             self.audience.leave(user, socket);
         }
         self.ask(self.placement.home_of(watch.user), NO_TOKEN, Ask::UnwatchUser(watch));
@@ -106,6 +110,9 @@ impl Node {
         let is_shared = sockets.len() > 1;
         let mut frame: Option<Bytes> = None;
         for socket in sockets {
+            if !socket.caller().may(Access::Read) {
+                continue;
+            }
             let sent = match &socket.speech {
                 Speech::Native(subscriptions) => {
                     let channel = channel_of(&private.event);

@@ -4,19 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use engine::Registry;
-use gateway::rpc::{self, ClientMessage, Credential, Endpoint, MAX_SYMBOLS, RateLimits, Tag};
-use money::{SymbolId, UserId};
+use gateway::auth::Caller;
+use gateway::rpc::{self, ClientMessage, Endpoint, MAX_SYMBOLS, Tag};
+use money::SymbolId;
 
 use super::node::Node;
 use super::socket::{Followed, Socket, Speech};
-use super::waiting::MessageTag;
-
-/// What a login is told while there are no limits per user: what one connection may have under way.
-const LIMITS: RateLimits =
-    RateLimits { orders_per_second: 100_000, market_data_per_second: 1_000, burst_limit: 128 };
-/// Why a key or a token is not accepted.
-const NO_KEYS: &str = "this server knows no keys; in development mode api_key is a user id";
-const NO_TOKENS: &str = "token: this server knows no tokens";
+use super::waiting::{Login, MessageTag};
 
 impl Node {
     pub(super) fn rpc_message(
@@ -26,16 +20,19 @@ impl Node {
         followed: &RefCell<Followed>,
         text: &str,
     ) {
+        let Some(caller) = self.caller_now(socket) else { return };
         let read = {
             let shard = self.shard.borrow();
-            rpc::read(text, endpoint, &self.context(&shard), socket.user.get())
+            rpc::read(text, endpoint, &self.context(&shard), &caller)
         };
         match read {
             Err(unread) => self.say(socket, |out| unread.write(out)),
             Ok(ClientMessage::Answered(answer)) => self.say(socket, |out| answer.write(out)),
-            Ok(ClientMessage::Login { credential, tag }) => self.rpc_login(socket, credential, tag),
+            Ok(ClientMessage::Login { shown, tag }) => {
+                self.log_in(socket, &shown, Some(Login::Rpc(tag)));
+            }
             Ok(ClientMessage::Act { action, tag }) => {
-                self.order_message(socket, action, MessageTag::Rpc(tag));
+                self.order_message(socket, &caller, action, MessageTag::Rpc(tag));
             }
             Ok(ClientMessage::MarketSubscribe { symbols, depth, tag }) => {
                 self.rpc_subscribe(socket, followed, symbols, depth, &tag);
@@ -46,28 +43,18 @@ impl Node {
         }
     }
 
-    fn rpc_login(&self, socket: &Rc<Socket>, credential: Credential, tag: Tag) {
-        match (credential, socket.user.get()) {
-            (Credential::User(user), Some(known)) if user == known => {
-                self.say(socket, |out| rpc::login_success(&tag, user, &LIMITS, out));
-            }
-            (_, Some(_)) => self.say(socket, |out| {
-                rpc::login_failed(&tag, "this connection is another user's already", out);
-            }),
-            (Credential::User(user), None) => self.open_user(socket, user, Some(tag), None),
-            (Credential::Key { .. }, None) => {
-                self.say(socket, |out| rpc::login_failed(&tag, NO_KEYS, out));
-            }
-            (Credential::Jwt(_), None) => {
-                self.say(socket, |out| rpc::login_failed(&tag, NO_TOKENS, out));
-            }
-        }
-    }
-
     /// The user's home has said whether there is such a user.
-    pub(super) fn rpc_logged_in(&self, socket: &Rc<Socket>, tag: &Tag, user: UserId, exists: bool) {
+    pub(super) fn rpc_logged_in(
+        &self,
+        socket: &Rc<Socket>,
+        tag: &Tag,
+        caller: &Caller,
+        exists: bool,
+    ) {
+        let shard = self.shard.borrow();
+        let context = self.context(&shard);
         self.say(socket, |out| match exists {
-            true => rpc::login_success(tag, user, &LIMITS, out),
+            true => rpc::login_success(tag, caller, &context, out),
             false => rpc::login_failed(tag, "api_key: unknown user", out),
         });
     }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -45,6 +46,11 @@ impl Session {
             opening: RefCell::new(None),
             progress: Cell::new(None),
         }
+    }
+
+    /// Where it comes from.
+    pub fn peer(&self) -> SocketAddr {
+        self.outlet.peer()
     }
 
     /// Gives a request its answer; the next flush sends it.
@@ -202,9 +208,9 @@ fn take_requests(node: &Rc<Node>, session: &Rc<Session>) -> usize {
         match http.next_request() {
             Ok(Some(request)) => {
                 let slot = request.slot;
-                let (action, route, speech) = node.route(&request);
+                let (entered, route, speech) = node.route(&request, session.peer().ip());
                 drop(http);
-                node.act(session, slot, route, speech, action);
+                node.act(session, slot, route, speech, entered);
                 requests += 1;
             }
             Ok(None) => {

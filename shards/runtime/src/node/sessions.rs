@@ -1,16 +1,14 @@
 //! Connections from outside of them: taking them in, refusing them, listing and ending them.
 
 use std::rc::Rc;
-use std::time::Instant;
 
-use gateway::http::Slot;
-use gateway::native::{self, Code, Respond, Serving, SessionFilter, SessionKind, SessionReport};
+use gateway::native::{self, Code, Serving, SessionFilter, SessionKind, SessionReport};
 use gateway::ws::close_code;
 
 use super::node::Node;
 use super::outlet::Flush;
 use super::parcel::Ask;
-use super::session::{self, Session};
+use super::session;
 use super::waiting::{HttpWaiter, Waiter};
 use crate::listener::Connection;
 use crate::registry::{LimitReached, SessionId, Ticket};
@@ -101,17 +99,7 @@ impl Node {
     }
 
     /// Shows a connection, or has the shard that has it end it.
-    pub(super) fn act_on_session(
-        &self,
-        session: &Rc<Session>,
-        slot: Slot,
-        route: usize,
-        id: u64,
-        is_ended: bool,
-        respond: Respond,
-    ) {
-        let (session, since) = (session.clone(), Instant::now());
-        let http = HttpWaiter { session, slot, respond, route, since };
+    pub(super) fn act_on_session(&self, http: HttpWaiter, id: u64, is_ended: bool) {
         let id = usize::try_from(id).unwrap_or(usize::MAX);
         let report = self.registry.report(id);
         let place = self.registry.place(id).filter(|_| is_ended);

@@ -8,10 +8,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use gateway::auth::Caller;
 use gateway::desk::EventId;
 use gateway::http::Upgraded;
 use gateway::native::SessionKind;
@@ -159,7 +161,7 @@ pub(crate) struct Socket {
     /// Its place among this shard's sockets.
     pub key: Cell<usize>,
     /// Who it is, once that is known.
-    pub user: Cell<Option<UserId>>,
+    caller: Cell<Caller>,
     /// Under which its user is watched.
     pub watch: Cell<Option<UserWatch>>,
     /// Nothing is read until its user is confirmed.
@@ -182,12 +184,31 @@ impl Socket {
             wire: RefCell::new(wire),
             speech,
             key: Cell::new(usize::MAX),
-            user: Cell::new(None),
+            caller: Cell::new(Caller::NOBODY),
             watch: Cell::new(None),
             opening: Cell::new(false),
             unanswered: Cell::new(0),
             stalled: Cell::new(false),
         }
+    }
+
+    /// Who it is: nobody, until its user is confirmed.
+    pub fn caller(&self) -> Caller {
+        self.caller.get()
+    }
+
+    pub fn set_caller(&self, caller: Caller) {
+        self.caller.set(caller);
+    }
+
+    /// Its user, once that is confirmed.
+    pub fn user(&self) -> Option<UserId> {
+        self.caller.get().user
+    }
+
+    /// Where it comes from.
+    pub fn address(&self) -> IpAddr {
+        self.outlet.peer().ip()
     }
 
     /// Sends a text. Past the bound of what may be unsent the connection is closed with a reason.

@@ -6,27 +6,28 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::Reply;
+use gateway::auth::{Caller, Shown};
+use gateway::middleware::{Admission, Cost, Dialect};
 use gateway::native::ws::{
-    self as native, ClientMessage, Credential, PRIVATE_CHANNELS, Subscriptions,
+    self as native, ClientMessage, Credential, PRIVATE_CHANNELS, RequestId, Subscriptions,
 };
-use gateway::native::{Action, Code, Respond};
+use gateway::native::{Action, Code, Respond, World, word_of as native_word};
 use gateway::rpc;
 use gateway::ws::close_code;
-use money::UserId;
+use identity::Access;
 use shard::Request;
 
+use super::auditing::word_of;
 use super::event_log::Missed;
 use super::feeds::Resume;
 use super::measure::CREATE_ORDER_ROUTE;
 use super::node::Node;
+use super::parcel::Ask;
 use super::socket::{Socket, Speech};
-use super::waiting::{MessageTag, MessageWaiter, Waiter};
+use super::waiting::{Login, MessageTag, MessageWaiter, Waiter};
 
-/// Why a token is not accepted.
-const NO_TOKENS: &str =
-    "token: this server knows no tokens; connect with user_id in development mode";
-/// Why a connection is closed whose user is not known.
-const NOT_AUTHENTICATED: &str = "authentication failed";
+/// What a login that fails takes from what an address may ask.
+const LOGIN_WEIGHT: u32 = 5;
 
 impl Node {
     /// A connection begins.
@@ -42,8 +43,8 @@ impl Node {
                     self.say(socket, |out| native::connected(None, out));
                 }
             }
-            Credential::User(user) => self.open_user(socket, user, None, resume),
-            Credential::Token(_) => self.turn_away(socket, NO_TOKENS),
+            Credential::Caller(caller) => self.open_user(socket, caller, None, resume),
+            Credential::Shown(shown) => self.log_in(socket, &shown, None),
         }
         if let Speech::Desk { symbols, .. } = &socket.speech {
             symbols.iter().for_each(|&symbol| self.follow_desk(socket, symbol));
@@ -54,21 +55,31 @@ impl Node {
     pub(super) fn welcome(
         &self,
         socket: &Rc<Socket>,
-        user: UserId,
-        login: Option<rpc::Tag>,
+        caller: &Caller,
+        login: Option<Login>,
         exists: bool,
         missed: Missed,
     ) {
-        self.opened_user(socket, user, exists);
+        let Some(user) = caller.user else { return };
+        self.opened_user(socket, caller, exists);
+        let code = (!exists).then_some(Code::AuthFailed);
+        self.audit_login(caller, socket.address(), dialect_of(&socket.speech), code);
         match (&socket.speech, login) {
-            (Speech::Rpc(..), Some(tag)) => self.rpc_logged_in(socket, &tag, user, exists),
-            _ if !exists => self.turn_away(socket, "user_id: unknown user"),
-            (Speech::Native(subscriptions), _) => {
-                // Three are fewer than the bound.
-                let _ = subscriptions.borrow_mut().add(&PRIVATE_CHANNELS);
-                self.say(socket, |out| native::connected(Some(user), out));
+            (Speech::Rpc(..), Some(Login::Rpc(tag))) => {
+                self.rpc_logged_in(socket, &tag, caller, exists);
             }
-            (Speech::Rpc(..), None) => {}
+            _ if !exists => self.turn_away(socket, None, "user_id: unknown user"),
+            (Speech::Native(subscriptions), login) => {
+                if caller.may(Access::Read) {
+                    // Three are fewer than the bound.
+                    let _ = subscriptions.borrow_mut().add(&PRIVATE_CHANNELS);
+                }
+                self.say(socket, |out| match login {
+                    Some(Login::Native(id)) => native::auth_success(id.as_ref(), user, out),
+                    _ => native::connected(Some(user), out),
+                });
+            }
+            (Speech::Rpc(..), _) => {}
             (Speech::Desk { .. }, _) => {
                 self.replay_missed(socket, user, missed);
                 self.turn.notify();
@@ -76,9 +87,69 @@ impl Node {
         }
     }
 
-    fn turn_away(&self, socket: &Rc<Socket>, detail: &str) {
+    /// Judges what a connection shows in a message or in its address.
+    pub(super) fn log_in(&self, socket: &Rc<Socket>, shown: &Shown, login: Option<Login>) {
+        let address = socket.address();
+        let judged = self.with_judge(address, |judge| judge.auth.caller_of(judge, shown));
+        let (caller, seal) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                let _ = self.admit_address(address, LOGIN_WEIGHT);
+                let detail = error.to_string();
+                return self.login_refused(socket, &Caller::NOBODY, login, error.code(), &detail);
+            }
+        };
+        self.tell_use(&caller);
+        let Some(user) = caller.user else { return };
+        if socket.user().is_some_and(|other| other != user) {
+            let detail = "this connection is another user's already";
+            return self.login_refused(socket, &caller, login, Code::AuthFailed, detail);
+        }
+        if socket.user() == Some(user) {
+            socket.set_caller(caller);
+            if let Some(Login::Rpc(tag)) = login {
+                self.rpc_logged_in(socket, &tag, &caller, true);
+            }
+            return;
+        }
+        match seal {
+            None => self.open_user(socket, caller, login, None),
+            Some(seal) => {
+                socket.opening.set(true);
+                let admission = Admission { user, cost: Cost::Requests(1), seal: Some(seal) };
+                let socket = socket.clone();
+                let waiter = Waiter::AdmittingSocket { socket, caller, login };
+                let token = self.waiting.insert(waiter);
+                self.ask(self.placement.home_of(user), token, Ask::Admit(admission));
+                self.turn.notify();
+            }
+        }
+    }
+
+    /// Says why a login failed. In the native dialect that is the end of the connection.
+    pub(super) fn login_refused(
+        &self,
+        socket: &Rc<Socket>,
+        caller: &Caller,
+        login: Option<Login>,
+        code: Code,
+        detail: &str,
+    ) {
+        self.audit_login(caller, socket.address(), dialect_of(&socket.speech), Some(code));
+        socket.opening.set(false);
+        socket.outlet.resume.notify();
+        match login {
+            Some(Login::Rpc(tag)) => self.say(socket, |out| rpc::login_failed(&tag, detail, out)),
+            Some(Login::Native(id)) => self.turn_away(socket, id, detail),
+            None => self.turn_away(socket, None, detail),
+        }
+    }
+
+    fn turn_away(&self, socket: &Rc<Socket>, id: Option<RequestId>, detail: &str) {
         if let Speech::Native(_) = socket.speech {
-            self.say(socket, |out| native::auth_error(None, Code::AuthFailed, detail, out));
+            self.say(socket, |out| {
+                native::auth_error(id.as_ref(), Code::AuthFailed, detail, out);
+            });
         }
         socket.close(close_code::POLICY, detail);
         self.soil(socket);
@@ -125,20 +196,18 @@ impl Node {
         subscriptions: &RefCell<Subscriptions>,
         text: &str,
     ) {
+        let Some(caller) = self.caller_now(socket) else { return };
         let read = {
             let shard = self.shard.borrow();
-            native::read(text, &self.context(&shard), socket.user.get())
+            native::read(text, &self.context(&shard), &caller)
         };
         match read {
             Err(unread) => self.say(socket, |out| unread.write(out)),
             Ok(ClientMessage::Ping { id }) => {
                 self.say(socket, |out| native::pong(id.as_ref(), out))
             }
-            Ok(ClientMessage::Auth { id, .. }) => {
-                self.say(socket, |out| {
-                    native::auth_error(id.as_ref(), Code::AuthFailed, NO_TOKENS, out);
-                });
-                socket.close(close_code::POLICY, NOT_AUTHENTICATED);
+            Ok(ClientMessage::Auth { shown, id }) => {
+                self.log_in(socket, &shown, Some(Login::Native(id)));
             }
             Ok(ClientMessage::Subscribe { channels, id }) => {
                 let added = subscriptions.borrow_mut().add(&channels);
@@ -163,7 +232,7 @@ impl Node {
                 });
             }
             Ok(ClientMessage::Order { action, tag }) => {
-                self.order_message(socket, action, MessageTag::Native(tag));
+                self.order_message(socket, &caller, action, MessageTag::Native(tag));
             }
         }
     }
@@ -191,7 +260,13 @@ impl Node {
     }
 
     /// Acts on a message about orders as on a request.
-    pub(super) fn order_message(&self, socket: &Rc<Socket>, action: Action, tag: MessageTag) {
+    pub(super) fn order_message(
+        &self,
+        socket: &Rc<Socket>,
+        caller: &Caller,
+        action: Action,
+        tag: MessageTag,
+    ) {
         if self.waiting.is_full() {
             self.metrics.admission_refused();
             return self.say(socket, |out| match &tag {
@@ -199,28 +274,57 @@ impl Node {
                 MessageTag::Rpc(tag) => rpc::overloaded(tag, out),
             });
         }
-        let (request, respond, route) = match action {
+        let dialect = dialect_of(&socket.speech);
+        let note = self.note_message(caller, socket.address(), dialect, &action);
+        let (request, respond, route, cost) = match action {
             Action::Command { command, respond, .. } => {
                 let is_place = matches!(command, engine::Command::Place(_));
                 let route = if is_place { CREATE_ORDER_ROUTE } else { 0 };
-                (Request::Command(command), respond, route)
+                (Request::Command(command), respond, route, Cost::Orders(1))
             }
-            Action::Query { query, respond } => (Request::Query(query), respond, 0),
+            Action::Query { query, respond } => {
+                (Request::Query(query), respond, 0, Cost::Requests(1))
+            }
             // A message asks for nothing else.
             _ => return,
         };
         self.metrics.request_started();
         socket.message_begun();
-        let waiter =
-            MessageWaiter { socket: socket.clone(), respond, tag, route, since: Instant::now() };
+        let (socket, since) = (socket.clone(), Instant::now());
+        let waiter = MessageWaiter { socket, respond, tag, route, since, note };
         let token = self.waiting.insert(Waiter::Message(waiter));
-        self.ask_request(token, request);
+        let admission = Admission::of_message(caller, cost)
+            .filter(|admission| self.must_be_admitted(admission));
+        self.ask_request(token, request, admission);
+    }
+
+    /// The answer to a message that is not done.
+    pub(super) fn refuse_message(
+        &self,
+        waiter: MessageWaiter,
+        code: Code,
+        detail: &str,
+        retry_ms: Option<u64>,
+    ) {
+        let MessageWaiter { socket, tag, route, since, note, .. } = waiter;
+        self.say(&socket, |out| match (&tag, retry_ms) {
+            (MessageTag::Rpc(tag), Some(retry_ms)) => rpc::rate_limited(tag, retry_ms, out),
+            (MessageTag::Rpc(tag), None) => rpc::overloaded(tag, out),
+            (MessageTag::Native(tag), _) => {
+                native::refuse_for(tag.id.as_ref(), code, detail, retry_ms, out);
+            }
+        });
+        socket.message_ended();
+        let (_, word, status) = code.parts();
+        self.metrics.request_ended(route, status, since.elapsed());
+        self.audit(note, status, word);
     }
 
     /// The answer to a message about orders.
     pub(super) fn respond_message(&self, waiter: MessageWaiter, reply: &Reply) {
-        let MessageWaiter { socket, respond, tag, route, since } = waiter;
+        let MessageWaiter { socket, respond, tag, route, since, mut note } = waiter;
         let is_refused = matches!(reply, Reply::Refused(_));
+        let mut code = None;
         if is_refused && route == CREATE_ORDER_ROUTE {
             self.metrics.order_rejected();
         }
@@ -228,6 +332,12 @@ impl Node {
         socket.message_ended();
         let status = if is_refused { 400 } else { 200 };
         self.metrics.request_ended(route, status, since.elapsed());
+        if let Some(note) = note.as_mut() {
+            note.learn(reply);
+            let shard = self.shard.borrow();
+            code = native_word(reply, &respond, &self.context(&shard));
+        }
+        self.audit(note, status, code.unwrap_or_else(|| word_of(status)));
     }
 
     fn write_reply(&self, socket: &Rc<Socket>, respond: &Respond, tag: &MessageTag, reply: &Reply) {
@@ -268,4 +378,14 @@ impl Node {
         // Its place is another one's from now on, while somebody may still hold this one.
         socket.ticket.set_place(socket.speech.kind(), usize::MAX);
     }
+}
+
+/// The dialect that is spoken, for the audit trail.
+pub(super) fn dialect_of(speech: &Speech) -> &'static str {
+    let dialect = match speech {
+        Speech::Native(_) => Dialect::Native,
+        Speech::Rpc(..) => Dialect::Rpc,
+        Speech::Desk { .. } => Dialect::Desk,
+    };
+    dialect.as_str()
 }

@@ -35,6 +35,8 @@ pub(crate) async fn tick(node: Rc<Node>) {
                 node.follow_new_symbols(&socket);
             }
             node.tidy_feeds();
+            node.tidy_guard();
+            node.name_symbols();
         }
     }
 }

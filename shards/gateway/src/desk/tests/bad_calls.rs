@@ -178,10 +178,10 @@ fn what_is_about_no_field_names_none() {
             "no such order",
         ),
         (
-            taker(&mut exchange, "GET", "/api/auth/login", ""),
+            taker(&mut exchange, "GET", "/api/auth/nothing", ""),
             404,
             "not_found",
-            "/api/auth/login: no such route",
+            "/api/auth/nothing: no such route",
         ),
     ] {
         assert_eq!(error(&answered), (status, word.to_owned(), message.to_owned(), None));

@@ -58,7 +58,7 @@ fn any_page_may_read_every_answer() {
         assert_eq!((preflight.status, preflight.body.as_str()), (204, ""));
         for header in [
             CORS,
-            "access-control-allow-headers: content-type, authorization, x-user-id, last-event-id, cache-control",
+            "access-control-allow-headers: content-type, authorization, x-user-id, x-api-key, x-timestamp, x-signature, last-event-id, cache-control",
             "access-control-max-age: 600",
         ] {
             assert!(preflight.head.contains(header), "{target}: {}", preflight.head);

@@ -29,7 +29,7 @@ fn asked(exchange: &Exchange, target: &str, headers: &str) -> StreamRequest {
     let mut connection = Connection::new();
     connection.feed(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes());
     let request = connection.next_request().unwrap().unwrap();
-    match crate::desk::route(&request, &exchange.context()) {
+    match crate::enter(&request, &exchange.context(), std::net::Ipv4Addr::LOCALHOST.into()).action {
         Action::EventStream(stream) => stream,
         other => panic!("{target}: {other:?}"),
     }
@@ -39,7 +39,7 @@ fn asked(exchange: &Exchange, target: &str, headers: &str) -> StreamRequest {
 fn a_stream_is_asked_for_what_it_names() {
     let mut exchange = Exchange::open();
     let all = asked(&exchange, "/api/stream", "");
-    assert_eq!((all.user, all.after), (None, None));
+    assert_eq!((all.caller.user, all.after), (None, None));
     assert_eq!(all.symbols, [SymbolId(0), SymbolId(1)]);
     assert_eq!(
         String::from_utf8(all.head).unwrap(),
@@ -48,7 +48,7 @@ fn a_stream_is_asked_for_what_it_names() {
     );
     let one =
         asked(&exchange, "/api/stream?symbols=ESH4USDT,ESH4_USDT&last_id=3-9&user_id=1001", "");
-    assert_eq!(one.user, Some(UserId(1001)));
+    assert_eq!(one.caller.user, Some(UserId(1001)));
     assert_eq!(one.symbols, [SymbolId(1)]);
     assert_eq!(one.after, Some(EventId { epoch: 3, sequence: 9 }));
     let again = asked(&exchange, "/api/stream?last_id=3-9", "Last-Event-ID: 3-11\r\n");

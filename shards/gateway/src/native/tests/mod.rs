@@ -9,17 +9,20 @@ mod sessions;
 mod upgrade;
 mod ws;
 
-use engine::{Effects, Engine, EngineConfig, Input, Origin, Reply};
+use engine::{Command, Effects, Engine, EngineConfig, Input, Origin, Query, Reply};
 use money::{Placement, ShardId, UserId};
 use serde_json::Value;
 
 use super::{
-    Action, Auth, Context, Gather, Ports, Serving, SessionKind, SessionReport, ShardReport,
-    SnapshotReport, SnapshotState, resolve, respond, respond_session, respond_sessions,
-    respond_shards, respond_text, route,
+    Action, Context, Gather, Granting, PasswordAction, Ports, Serving, SessionKind, SessionReport,
+    ShardReport, SnapshotReport, SnapshotState, Then, World, resolve, respond, respond_session,
+    respond_sessions, respond_shards, respond_text,
 };
+use crate::auth::{Auth, Caller};
+use crate::auth::{Grant, PasswordVerdict};
 use crate::desk::{self, Health, respond_health};
 use crate::http::Connection;
+use crate::middleware::Limits;
 
 /// The time of everything, in ms.
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
@@ -30,6 +33,17 @@ pub(crate) struct Exchange {
     pub auth: Auth,
     pub(crate) ports: Ports,
     pub serving: Serving,
+    pub limits: Limits,
+}
+
+impl World for Exchange {
+    fn random(&self, bytes: &mut [u8]) {
+        bytes.fill(0xab);
+    }
+
+    fn admit_address(&self, _: std::net::IpAddr, _: u32) -> Result<(), u64> {
+        Ok(())
+    }
 }
 
 /// An answer taken apart.
@@ -82,6 +96,7 @@ impl Exchange {
             auth: Auth::development(),
             ports,
             serving: Serving::Ready,
+            limits: Limits::OFF,
         }
     }
 
@@ -117,9 +132,19 @@ impl Exchange {
             placement: Placement::new(1),
             shard: ShardId(0),
             auth: &self.auth,
+            identities: self.engine.identities(),
+            now_ms: NOW_MS,
+            limits: &self.limits,
+            world: self,
             ports: &self.ports,
             serving: self.serving,
         }
+    }
+
+    /// Who a user is, or nobody, as the development mode believes.
+    pub(crate) fn caller(&self, user: Option<UserId>) -> Caller {
+        let known = user.map(|user| Caller::development(user, self.engine.identities()));
+        known.unwrap_or(Caller::NOBODY)
     }
 
     pub(crate) fn apply(&mut self, input: Input) -> Reply {
@@ -178,6 +203,33 @@ impl Exchange {
                 respond(&how, &reply, &self.context(), &mut out);
             }
             Action::Gather {
+                gather: gather @ (Gather::Users { .. } | Gather::Withdrawals { .. }),
+                respond: how,
+            } => {
+                let query = gather.query(ShardId(0)).expect("is a question");
+                respond(&how, &self.engine.query(&query), &self.context(), &mut out);
+            }
+            Action::IfUser { user, command, respond: how } => {
+                let found = self.engine.query(&Query::User { user });
+                let reply = match found {
+                    Reply::Account(_) => self.apply(Input::Command(command)),
+                    refused => refused,
+                };
+                respond(&how, &reply, &self.context(), &mut out);
+            }
+            Action::Password(asked) => return self.password(*asked),
+            Action::Grant(granting) => {
+                let command = Command::Identity(Box::new(granting.change));
+                match self.apply(Input::Command(command)) {
+                    Reply::Identity(outcome) => {
+                        let (how, grant) = (granting.respond, granting.grant);
+                        desk::respond_grant(&how, &grant, outcome, &self.context(), &mut out);
+                    }
+                    other => respond(&granting.respond, &other, &self.context(), &mut out),
+                }
+            }
+            Action::Audit { respond: how, .. } => desk::respond_audit(&how, b"{}", &mut out),
+            Action::Gather {
                 gather: gather @ (Gather::Shards | Gather::BeginSnapshots),
                 respond: how,
             } => {
@@ -209,15 +261,40 @@ impl Exchange {
         out
     }
 
+    /// What the runtime does on a thread of its own.
+    fn password(&mut self, asked: PasswordAction) -> Vec<u8> {
+        let PasswordAction { user, given, new, then, respond: how } = asked;
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let known = self.engine.identities().user(user);
+        let kept = known.and_then(|known| known.password_hash.clone());
+        let given = given.map(|given| (given, kept.as_deref()));
+        let mut out = Vec::new();
+        let PasswordVerdict::Right { hash } = self.auth.password_job(given, new, random).run()
+        else {
+            desk::wrong_password(&how, &mut out);
+            return out;
+        };
+        match then {
+            Then::Login => {
+                let (grant, change) = Grant::of_login(user, NOW_MS, random);
+                self.perform(Action::Grant(Box::new(Granting { change, grant, respond: how })))
+            }
+            Then::Change(mut change) => {
+                change.password_hash = hash;
+                let command = Command::Identity(Box::new(identity::Change::User(change)));
+                let (respond, repeat_while_more) = (how, false);
+                self.perform(Action::Command { command, respond, repeat_while_more })
+            }
+        }
+    }
+
     /// Sends whole HTTP.
     pub fn send(&mut self, text: &str) -> Answered {
         let mut connection = Connection::new();
         assert_eq!(connection.feed(text.as_bytes()), text.len());
         let request = connection.next_request().expect("accepted").expect("whole");
-        let action = match desk::owns(request.path) {
-            true => desk::route(&request, &self.context()),
-            false => route(&request, &self.context()),
-        };
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let action = crate::enter(&request, &self.context(), address).action;
         let answered = self.perform(action);
         let text = String::from_utf8(answered).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");

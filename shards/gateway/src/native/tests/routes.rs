@@ -29,7 +29,7 @@ fn only_the_administrator_administrates() {
     let mut exchange = Exchange::open();
     let mut ask = |headers: &str| exchange.call("GET", "/api/v1/admin/proof", headers, "").error();
     assert_eq!((ask("").0, ask("").1), (401, 2001));
-    assert_eq!(ask("X-User-ID: 1001\r\n").1, 2001);
+    assert_eq!(ask("X-User-ID: 1001\r\n").1, 2003);
     for bad in ["", "dev-admi", "dev-admin2", "DEV-ADMIN"] {
         let (status, code, _) = ask(&format!("X-Admin-Token: {bad}\r\n"));
         assert_eq!((status, code), (403, 2003), "{bad}");
@@ -119,7 +119,8 @@ fn a_rejection_is_answered_in_the_envelope_and_closes() {
 
 #[test]
 fn the_answers_of_the_runtime_are_in_the_envelope() {
-    let framing = Framing { persistence: crate::http::Persistence::KeepAlive, is_head: false };
+    let framing =
+        Framing { persistence: crate::http::Persistence::KeepAlive, is_head: false, budget: None };
     let respond = Respond { shape: Shape::Own, framing };
     let write = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut out = Vec::new();

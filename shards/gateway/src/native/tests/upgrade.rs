@@ -1,8 +1,9 @@
 //! `GET /ws`: who gets a WebSocket, as whom, and what the others are told.
 
+use super::super::Action;
 use super::super::ws::Credential;
-use super::super::{Action, route};
 use super::{Answered, Exchange};
+use crate::auth::{Hidden, Shown};
 use crate::http::Connection;
 
 const HEADERS: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -18,7 +19,7 @@ fn credential(target: &str, headers: &str) -> Credential {
     connection
         .feed(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{HEADERS}{headers}\r\n").as_bytes());
     let request = connection.next_request().unwrap().unwrap();
-    match route(&request, &exchange.context()) {
+    match crate::enter(&request, &exchange.context(), std::net::Ipv4Addr::LOCALHOST.into()).action {
         Action::Upgrade(upgrade) => upgrade.credential,
         other => panic!("{target}: {other:?}"),
     }
@@ -26,13 +27,16 @@ fn credential(target: &str, headers: &str) -> Credential {
 
 #[test]
 fn a_websocket_is_opened_for_whom_it_says() {
-    use money::UserId;
+    let user = Exchange::open().caller(Some(money::UserId(1001)));
     assert_eq!(credential("/ws", ""), Credential::None);
-    assert_eq!(credential("/ws?user_id=1001", ""), Credential::User(UserId(1001)));
-    assert_eq!(credential("/ws", "X-User-ID: 1001\r\n"), Credential::User(UserId(1001)));
+    assert_eq!(credential("/ws?user_id=1001", ""), Credential::Caller(user));
+    assert_eq!(credential("/ws", "X-User-ID: 1001\r\n"), Credential::Caller(user));
     let both = credential("/ws?user_id=1001", "X-User-ID: 1001\r\n");
-    assert_eq!(both, Credential::User(UserId(1001)));
-    assert_eq!(credential("/ws?token=a%2Eb", ""), Credential::Token("a.b".into()));
+    assert_eq!(both, Credential::Caller(user));
+    assert_eq!(
+        credential("/ws?token=a%2Eb", ""),
+        Credential::Shown(Shown::Token(Hidden::new("a.b")))
+    );
     let answered = open(&mut Exchange::open(), "/ws?user_id=1001", "");
     assert_eq!((answered.status, answered.body.as_str()), (101, ""));
     assert!(answered.head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));

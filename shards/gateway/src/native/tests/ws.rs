@@ -12,6 +12,7 @@ use super::super::ws::{
 };
 use super::super::{Action, Code, Interval, Serving};
 use super::{Exchange, NOW_MS};
+use crate::auth::Shown;
 
 const TAKER: Option<UserId> = Some(UserId(1001));
 
@@ -23,12 +24,13 @@ fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 impl Exchange {
     fn read(&self, text: &str, user: Option<UserId>) -> ClientMessage {
-        ws::read(text, &self.context(), user).unwrap_or_else(|unread| panic!("{text}: {unread:?}"))
+        ws::read(text, &self.context(), &self.caller(user))
+            .unwrap_or_else(|unread| panic!("{text}: {unread:?}"))
     }
 
     /// What a message is answered.
     fn say(&mut self, message: &str, user: Option<UserId>) -> Value {
-        let answer = match ws::read(message, &self.context(), user) {
+        let answer = match ws::read(message, &self.context(), &self.caller(user)) {
             Err(unread) => text(|out| unread.write(out)),
             Ok(ClientMessage::Order { action, tag }) => {
                 let (reply, respond) = match action {
@@ -199,7 +201,9 @@ fn who_has_not_said_who_it_is_gets_public_data_only() {
         assert!(answer["msg"].as_str().unwrap().starts_with(wanted), "{answer}");
     }
     let message = exchange.read(r#"{"type":"auth","token":"t","id":1}"#, None);
-    assert!(matches!(message, ClientMessage::Auth { token, id: Some(_) } if token == "t"));
+    assert!(
+        matches!(message, ClientMessage::Auth { shown: Shown::Token(token), id: Some(_) } if token.reveal() == "t")
+    );
     let answer = exchange.say(r#"{"type":"auth"}"#, None);
     assert_eq!(answer["msg"], "INVALID_PARAMETER: token: is required");
 }
@@ -308,7 +312,7 @@ proptest! {
         let fields: String =
             fields.iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
         for message in [format!("{{\"type\":\"{kind}\"{fields}}}"), fields] {
-            if let Err(unread) = ws::read(&message, &exchange.context(), TAKER) {
+            if let Err(unread) = ws::read(&message, &exchange.context(), &exchange.caller(TAKER)) {
                 let answer: Value = serde_json::from_str(&text(|out| unread.write(out))).unwrap();
                 prop_assert_eq!(&answer["type"], "error");
             }

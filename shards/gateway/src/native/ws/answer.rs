@@ -109,6 +109,23 @@ pub fn refuse(id: Option<&RequestId>, code: Code, detail: &str, out: &mut Vec<u8
     write_error(id, &Failure::new(code, detail), out);
 }
 
+/// The same of a message that may be sent again, and when: `…,"retry_after_ms":10}`.
+pub fn refuse_for(
+    id: Option<&RequestId>,
+    code: Code,
+    detail: &str,
+    retry_ms: Option<u64>,
+    out: &mut Vec<u8>,
+) {
+    refuse(id, code, detail, out);
+    if let Some(retry_ms) = retry_ms {
+        out.pop();
+        out.extend_from_slice(b",\"retry_after_ms\":");
+        write::integer(out, retry_ms);
+        out.push(b'}');
+    }
+}
+
 /// Appends the error for a binary message.
 pub fn refuse_binary(out: &mut Vec<u8>) {
     refuse(None, Code::InvalidParameter, "message: must be text, not binary", out);

@@ -1,11 +1,12 @@
 //! Messages of clients: from text to what is to be done.
 
 use engine::{Command, Query};
-use money::UserId;
+use identity::Access;
 
 use super::answer::write_error;
 use super::channel::{Channel, ChannelError};
 use super::request_id::RequestId;
+use crate::auth::{Caller, Hidden, Shown};
 use crate::json::{Value, read_array};
 use crate::native::action::{Action, Respond, Shape};
 use crate::native::context::{Context, Serving};
@@ -17,11 +18,10 @@ use crate::native::order::{read_order_ref, read_place};
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientMessage {
-    /// To be the user whom a token names: answer [`super::auth_success`], or [`super::auth_error`] and
-    /// close.
+    /// To be somebody: answer [`super::auth_success`], or [`super::auth_error`] and close.
     Auth {
-        /// The token.
-        token: String,
+        /// What is shown for it.
+        shown: Shown,
         /// Its name for this message.
         id: Option<RequestId>,
     },
@@ -115,43 +115,56 @@ impl Word for MessageKind {
     }
 }
 
-/// Reads a message of `user`, or of somebody who has not said who it is.
+/// Reads a message of a caller, or of somebody who has not said who it is.
 ///
 /// # Errors
 /// It cannot be read or not be done; the error is its answer.
-pub fn read(
-    text: &str,
-    context: &Context<'_>,
-    user: Option<UserId>,
-) -> Result<ClientMessage, Unread> {
-    const NAMES: [&str; 6] = ["type", "id", "data", "channels", "token", "wait"];
-    let [kind, id, data, channels, token, wait] = body_fields(text.as_bytes(), NAMES)
+pub fn read(text: &str, context: &Context<'_>, caller: &Caller) -> Result<ClientMessage, Unread> {
+    const NAMES: [&str; 9] =
+        ["type", "id", "data", "channels", "wait", "token", "api_key", "timestamp", "signature"];
+    let [kind, id, data, channels, wait, shown @ ..] = body_fields(text.as_bytes(), NAMES)
         .map_err(|failure| Unread { id: None, failure: of_message(failure) })?;
     let id = RequestId::read(&id).map_err(|failure| Unread { id: None, failure })?;
     let read = || {
         let kind = kind.required_word::<MessageKind>()?;
         Ok(match kind {
-            MessageKind::Auth if user.is_some() => {
+            MessageKind::Auth if caller.user.is_some() => {
                 return Err(Failure::parameter("type", "this connection is authenticated already"));
             }
-            MessageKind::Auth => {
-                ClientMessage::Auth { token: token.required_text()?.to_owned(), id }
-            }
+            MessageKind::Auth => ClientMessage::Auth { shown: read_shown(&shown)?, id },
             MessageKind::Ping => ClientMessage::Ping { id },
-            MessageKind::Subscribe => {
-                ClientMessage::Subscribe { channels: read_channels(&channels, context, user)?, id }
-            }
+            MessageKind::Subscribe => ClientMessage::Subscribe {
+                channels: read_channels(&channels, context, caller)?,
+                id,
+            },
             MessageKind::Unsubscribe => ClientMessage::Unsubscribe {
-                channels: read_channels(&channels, context, user)?,
+                channels: read_channels(&channels, context, caller)?,
                 id,
             },
             MessageKind::OrderPlace | MessageKind::OrderCancel | MessageKind::OrderQuery => {
-                let action = read_order(kind, &data, &wait, context, user)?;
+                let action = read_order(kind, &data, &wait, context, caller)?;
                 ClientMessage::Order { action, tag: Tag { kind, id } }
             }
         })
     };
     read().map_err(|failure| Unread { id, failure })
+}
+
+/// A token, or a signature with what it needs.
+fn read_shown(fields: &[Field<'_>; 4]) -> Result<Shown, Failure> {
+    let [token, key, timestamp, signature] = fields;
+    if key.is_absent() {
+        return Ok(Shown::Token(Hidden::new(token.required_text()?)));
+    }
+    if !token.is_absent() {
+        return Err(token.failure("cannot be given together with api_key"));
+    }
+    Ok(Shown::Signed {
+        key: key.required_text()?.to_owned(),
+        timestamp: timestamp.required_literal()?.to_owned(),
+        signature: signature.required_text()?.to_owned(),
+        target: "/ws",
+    })
 }
 
 /// What is wrong with a whole body is wrong with a whole message here.
@@ -165,7 +178,7 @@ fn of_message(failure: Failure) -> Failure {
 fn read_channels(
     field: &Field<'_>,
     context: &Context<'_>,
-    user: Option<UserId>,
+    caller: &Caller,
 ) -> Result<Vec<Channel>, Failure> {
     let list = match field.value {
         Value::Array(list) => list,
@@ -184,8 +197,11 @@ fn read_channels(
             ChannelError::UnknownChannel => failure(Code::InvalidParameter, &error),
             ChannelError::UnknownSymbol => failure(Code::UnknownSymbol, &error),
         })?;
-        if channel.is_private() && user.is_none() {
+        if channel.is_private() && caller.user.is_none() {
             return Err(failure(Code::MissingAuth, &"is for authenticated connections only"));
+        }
+        if channel.is_private() && !caller.may(Access::Read) {
+            return Err(failure(Code::PermissionDenied, &"needs the permission read"));
         }
         channels.push(channel);
         Ok(())
@@ -201,10 +217,16 @@ fn read_order(
     data: &Field<'_>,
     wait: &Field<'_>,
     context: &Context<'_>,
-    user: Option<UserId>,
+    caller: &Caller,
 ) -> Result<Action, Failure> {
     let rule = "is for authenticated connections only";
-    let user = user.ok_or_else(|| Failure::new(Code::MissingAuth, format!("type: {rule}")))?;
+    let missing = || Failure::new(Code::MissingAuth, format!("type: {rule}"));
+    let user = caller.user.ok_or_else(missing)?;
+    let access = if kind == MessageKind::OrderQuery { Access::Read } else { Access::Trade };
+    if !caller.may(access) {
+        let detail = format!("type: {} is not permitted to this key or role", kind.text());
+        return Err(Failure::new(Code::PermissionDenied, detail));
+    }
     match context.serving {
         Serving::Ready => {}
         Serving::Recovering => return Err(Failure::new(Code::Unavailable, RECOVERING)),

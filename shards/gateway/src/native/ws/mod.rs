@@ -25,7 +25,7 @@ mod upgrade;
 
 pub use answer::{
     auth_error, auth_success, connected, is_unknown_user, overloaded, pong, refuse, refuse_binary,
-    respond, subscribed, unsubscribed, user_query,
+    refuse_for, respond, subscribed, unsubscribed, user_query,
 };
 pub use channel::{Channel, PRIVATE_CHANNELS};
 pub use message::{ClientMessage, Tag, Unread, read};

@@ -2,13 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use money::UserId;
-
+use crate::auth::{Caller, Hidden, Means, Shown};
 use crate::http::Request;
-use crate::native::context::Auth;
 use crate::native::failure::{Code, Failure};
 use crate::native::fields::query_fields;
-use crate::native::route::user_id;
 use crate::ws::handshake::{self, HandshakeError};
 
 /// A WebSocket to be opened.
@@ -25,16 +22,16 @@ pub struct Upgrade {
 pub enum Credential {
     /// Nothing yet: public channels only.
     None,
-    /// This user, believed in development mode; whether it exists is for its home shard to say.
-    User(UserId),
-    /// Whoever this token names, as in a message `auth`.
-    Token(String),
+    /// This one, as its headers show; whether its user exists is for the user's home shard to say.
+    Caller(Caller),
+    /// Whoever this shows, as in a message `auth`.
+    Shown(Shown),
 }
 
-/// Reads the request.
-pub(crate) fn upgrade(request: &Request<'_>, auth: &Auth) -> Result<Upgrade, Failure> {
+/// Reads the request of a caller that is known by its headers, or not known.
+pub(crate) fn upgrade(request: &Request<'_>, caller: &Caller) -> Result<Upgrade, Failure> {
     let answer = handshake::accept(request).map_err(refused)?;
-    Ok(Upgrade { answer, credential: credential(request, auth)? })
+    Ok(Upgrade { answer, credential: credential(request, caller)? })
 }
 
 fn refused(error: HandshakeError) -> Failure {
@@ -45,35 +42,14 @@ fn refused(error: HandshakeError) -> Failure {
     Failure::new(Code::InvalidParameter, error.to_string())
 }
 
-fn credential(request: &Request<'_>, auth: &Auth) -> Result<Credential, Failure> {
-    let [parameter, token] = query_fields(request.query, ["user_id", "token"])?;
-    let parameter_text = parameter.text()?.map(str::as_bytes);
-    let (name, text) = match (parameter_text, request.user_id) {
-        (Some(text), Some(other)) if text != other => {
-            return Err(parameter.failure("differs from X-User-ID"));
-        }
-        (Some(text), _) => ("user_id", text),
-        (None, Some(text)) => ("X-User-ID", text),
-        (None, None) => {
-            let token = token.text()?;
-            return Ok(token.map_or(Credential::None, |token| Credential::Token(token.to_owned())));
-        }
-    };
-    if !token.is_absent() {
-        return Err(token.failure("cannot be given together with a user"));
+fn credential(request: &Request<'_>, caller: &Caller) -> Result<Credential, Failure> {
+    let [token] = query_fields(request.query, ["token"])?;
+    match (token.text()?, caller.means) {
+        (None, Means::Nobody) => Ok(Credential::None),
+        (None, _) => Ok(Credential::Caller(*caller)),
+        (Some(text), Means::Nobody) => Ok(Credential::Shown(Shown::Token(Hidden::new(text)))),
+        (Some(_), _) => Err(token.failure("cannot be given together with a user")),
     }
-    let failure = |rule| Failure::new(Code::AuthFailed, format!("{name}: {rule}"));
-    if !auth.is_development {
-        return Err(failure("is for the development mode only"));
-    }
-    let user = user_id(text).ok_or_else(|| failure("is not a user id"))?;
-    // A browser lets any page open a WebSocket to any server, and tells which page it is. Else every
-    // page that a developer visits could trade here.
-    if !request.headers("origin").all(is_loopback) {
-        let detail = "Origin: only a page from this machine may say who its user is";
-        return Err(Failure::new(Code::PermissionDenied, detail));
-    }
-    Ok(Credential::User(user))
 }
 
 /// Whether an origin, `scheme://host[:port]`, is on this machine by its name. An address that only

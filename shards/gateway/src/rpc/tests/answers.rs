@@ -171,7 +171,7 @@ fn subscriptions_are_read_and_told() {
     let exchange = exchange();
     let context = exchange.context();
     let say = |message: &str| {
-        let read = read(message, Endpoint::MarketData, &context, None);
+        let read = read(message, Endpoint::MarketData, &context, &crate::auth::Caller::NOBODY);
         read.unwrap_or_else(|unread| panic!("{message}: {unread:?}"))
     };
     let message = r#"{"method":"market_data.subscribe","params":{"symbols":["GOLD_USDT","BTC_USDT","GOLD_USDT"],"depth":"5"},"id":7}"#;
@@ -213,7 +213,7 @@ fn small_answers_are_to_the_letter() {
         r#"{"id":null,"error":{"code":40001,"message":"invalid parameters","details":{"field":"message","issue":"must be text, not binary"}}}"#
     );
     let message = r#"{"method":"account.info","id":7}"#;
-    let read = read(message, Endpoint::UserData, &exchange.context(), TAKER);
+    let read = read(message, Endpoint::UserData, &exchange.context(), &exchange.caller(TAKER));
     let Ok(ClientMessage::Act { action: crate::native::Action::Query { respond: how, .. }, tag }) =
         read
     else {

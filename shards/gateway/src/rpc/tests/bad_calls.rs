@@ -252,7 +252,7 @@ proptest! {
             r#"{{"method":"{method}","params":{{{}}},"id":{id}}}"#, params.join(",")
         );
         use crate::rpc::ClientMessage;
-        let tag = match read(&message, at, &exchange.context(), user) {
+        let tag = match read(&message, at, &exchange.context(), &exchange.caller(user)) {
             Ok(ClientMessage::Login { tag, .. } | ClientMessage::MarketSubscribe { tag, .. }
                 | ClientMessage::MarketUnsubscribe { tag, .. }) => Some(tag),
             _ => None,
@@ -269,7 +269,7 @@ proptest! {
     #[test]
     fn arbitrary_text_never_panics(message in "\\PC{0,40}|[\\[\\]{}:,\"\\\\a-z0-9.]{0,40}") {
         let exchange = exchange();
-        if let Err(unread) = read(&message, Endpoint::Orders, &exchange.context(), TAKER) {
+        if let Err(unread) = read(&message, Endpoint::Orders, &exchange.context(), &exchange.caller(TAKER)) {
             let answer: Value = serde_json::from_str(&text(|out| unread.write(out))).unwrap();
             error(&answer);
         }

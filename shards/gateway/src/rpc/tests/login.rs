@@ -3,14 +3,13 @@
 use money::UserId;
 
 use super::{Endpoint, TAKER, exchange, read, text, told};
+use crate::auth::Shown;
 use crate::native::tests::Exchange;
-use crate::rpc::{
-    ClientMessage, Credential, MAX_API_KEY_BYTES, RateLimits, Tag, login_failed, login_success,
-};
+use crate::rpc::{ClientMessage, MAX_API_KEY_BYTES, Tag, login_failed, login_success};
 
-fn login(exchange: &Exchange, message: &str, user: Option<UserId>) -> (Credential, Tag) {
-    match read(message, Endpoint::UserData, &exchange.context(), user) {
-        Ok(ClientMessage::Login { credential, tag }) => (credential, tag),
+fn login(exchange: &Exchange, message: &str, user: Option<UserId>) -> (Shown, Tag) {
+    match read(message, Endpoint::UserData, &exchange.context(), &exchange.caller(user)) {
+        Ok(ClientMessage::Login { shown, tag }) => (shown, tag),
         other => panic!("{message}: {other:?}"),
     }
 }
@@ -20,12 +19,11 @@ fn a_login_is_answered_to_the_letter() {
     let exchange = exchange();
     let message = r#"{"method":"auth.login","params":{"api_key":"1001","api_secret":"x"},"id":1}"#;
     let (credential, tag) = login(&exchange, message, None);
-    assert_eq!(credential, Credential::User(UserId(1001)));
-    let limits =
-        RateLimits { orders_per_second: 100, market_data_per_second: 10, burst_limit: 200 };
+    assert_eq!(credential, Shown::User(UserId(1001)));
+    let caller = exchange.caller(TAKER);
     assert_eq!(
-        text(|out| login_success(&tag, UserId(1001), &limits, out)),
-        r#"{"id":1,"result":{"authenticated":true,"user_id":1001,"permissions":["read","trade"],"rate_limits":{"orders_per_second":100,"market_data_per_second":10,"burst_limit":200}}}"#
+        text(|out| login_success(&tag, &caller, &exchange.context(), out)),
+        r#"{"id":1,"result":{"authenticated":true,"user_id":1001,"permissions":["read","trade","withdraw","admin"],"rate_limits":{"orders_per_second":0,"market_data_per_second":1000,"burst_limit":0}}}"#
     );
     assert_eq!(
         text(|out| login_failed(&tag, "api_key: unknown", out)),
@@ -43,11 +41,11 @@ fn a_login_is_answered_to_the_letter() {
 fn a_user_id_is_believed_in_development_mode_only() {
     let mut exchange = exchange();
     let number = r#"{"method":"auth.login","params":{"api_key":1001}}"#;
-    assert_eq!(login(&exchange, number, None).0, Credential::User(UserId(1001)));
+    assert_eq!(login(&exchange, number, None).0, Shown::User(UserId(1001)));
     let text = r#"{"method":"auth.login","params":{"api_key":"1001","api_secret":"x"}}"#;
     exchange.auth.is_development = false;
     let (credential, _) = login(&exchange, text, None);
-    assert!(matches!(&credential, Credential::Key { key, secret }
+    assert!(matches!(&credential, Shown::Secret { key, secret }
         if key == "1001" && secret.reveal() == "x"));
     assert!(!format!("{credential:?}").contains("\"x\""));
     let answer = told(&mut exchange, Endpoint::Orders, number, None);
@@ -61,9 +59,8 @@ fn a_connection_keeps_its_user() {
         let secret = r#""api_secret":"x""#;
         format!(r#"{{"method":"auth.login","params":{{"api_key":{key},{secret}}},"id":1}}"#)
     };
-    assert_eq!(login(&exchange, &say("1001"), TAKER).0, Credential::User(UserId(1001)));
-    let token = r#"{"method":"auth.jwt","params":{"token":"a.b"},"id":1}"#;
-    for other in [&say("1002"), &say("\"key\""), token] {
+    assert_eq!(login(&exchange, &say("1001"), TAKER).0, Shown::User(UserId(1001)));
+    for other in [&say("1002")] {
         let answer = told(&mut exchange, Endpoint::Orders, other, TAKER);
         assert!(answer.contains("40001") && answer.contains("logged in already"), "{answer}");
     }

@@ -39,7 +39,7 @@ fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 /// What a message is answered, to the letter.
 fn told(exchange: &mut Exchange, at: Endpoint, message: &str, user: Option<UserId>) -> String {
-    match read(message, at, &exchange.context(), user) {
+    match read(message, at, &exchange.context(), &exchange.caller(user)) {
         Err(unread) => text(|out| unread.write(out)),
         Ok(ClientMessage::Answered(answered)) => text(|out| answered.write(out)),
         Ok(ClientMessage::Act { action, tag }) => {

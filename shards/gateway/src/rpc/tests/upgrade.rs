@@ -3,11 +3,12 @@
 use money::UserId;
 
 use super::{Endpoint, exchange};
+use crate::auth::{Hidden, Shown};
 use crate::http::Connection;
 use crate::native::tests::Exchange;
 use crate::native::ws::Credential;
 use crate::native::{Action, Serving};
-use crate::rpc::{endpoint, route};
+use crate::rpc::endpoint;
 
 const HEADERS: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -17,7 +18,7 @@ fn ask(exchange: &Exchange, method: &str, target: &str, headers: &str) -> Action
     let text = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
     assert_eq!(connection.feed(text.as_bytes()), text.len());
     let request = connection.next_request().unwrap().unwrap();
-    route(&request, &exchange.context())
+    crate::enter(&request, &exchange.context(), std::net::Ipv4Addr::LOCALHOST.into()).action
 }
 
 fn open(exchange: &Exchange, target: &str, headers: &str) -> Action {
@@ -44,12 +45,12 @@ fn each_endpoint_is_found_by_its_path() {
 #[test]
 fn a_websocket_is_opened_for_whom_it_says() {
     let exchange = exchange();
-    let user = Credential::User(UserId(1001));
+    let user = Credential::Caller(exchange.caller(Some(UserId(1001))));
     for (target, headers, wanted) in [
         ("/orders", "", Credential::None),
         ("/user-data?user_id=1001", "", user.clone()),
         ("/market-data", "X-User-ID: 1001\r\n", user),
-        ("/orders?token=a.b", "", Credential::Token("a.b".into())),
+        ("/orders?token=a.b", "", Credential::Shown(Shown::Token(Hidden::new("a.b")))),
     ] {
         let Action::Upgrade(upgrade) = open(&exchange, target, headers) else { panic!("{target}") };
         assert_eq!(upgrade.credential, wanted, "{target}");

@@ -201,7 +201,7 @@ impl Node {
         // Asked once nothing is borrowed: this shard may be the owner.
         for (waiter, query) in asks {
             let token = self.waiting.insert(Waiter::Summary(waiter));
-            self.ask_request(token, Request::Query(query));
+            self.ask_request(token, Request::Query(query), None);
         }
         self.turn.notify();
     }

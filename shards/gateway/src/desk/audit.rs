@@ -1,0 +1,107 @@
+//! `/api/audit/*`: what is asked of the audit trail, which the caller keeps.
+
+use money::UserId;
+
+use super::respond::{Kind, write_ok};
+use crate::http::Request;
+use crate::http::response::Framing;
+use crate::json::write;
+use crate::middleware::AuditKind;
+use crate::native::action::{Action, Respond, Shape};
+use crate::native::failure::{Code, Failure};
+use crate::native::fields::{Word, query_fields};
+use crate::native::rows;
+
+/// What is asked of the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditQuestion {
+    /// Records, newest first.
+    Logs {
+        /// Only of this kind.
+        kind: Option<AuditKind>,
+        /// Only of this user.
+        user: Option<UserId>,
+        /// Only from this time on, in ms since the epoch.
+        from_ms: u64,
+        /// Only before this time.
+        to_ms: u64,
+        /// How many.
+        limit: usize,
+    },
+    /// How much there is.
+    Stats,
+    /// That closed files are compressed now.
+    Archive,
+}
+
+impl Word for AuditKind {
+    const WORDS: &'static [AuditKind] =
+        &[AuditKind::Auth, AuditKind::Order, AuditKind::Admin, AuditKind::Key];
+
+    fn text(self) -> &'static str {
+        match self {
+            AuditKind::Auth => "auth",
+            AuditKind::Order => "order",
+            AuditKind::Admin => "admin",
+            AuditKind::Key => "key",
+        }
+    }
+
+    fn read(text: &str) -> Option<AuditKind> {
+        AuditKind::WORDS.iter().copied().find(|kind| kind.text() == text)
+    }
+}
+
+fn ask(question: AuditQuestion, framing: Framing) -> Action {
+    let respond = Respond { shape: Shape::Desk(Kind::Ok), framing };
+    Action::Audit { question, respond }
+}
+
+/// `GET /api/audit/logs`.
+pub(super) fn logs(request: &Request<'_>, framing: Framing) -> Result<Action, Failure> {
+    let [kind, user, from, to, limit] =
+        query_fields(request.query, ["type", "user", "from", "to", "limit"])?;
+    let (from_ms, to_ms) = (from.id()?.unwrap_or(0), to.id()?.unwrap_or(u64::MAX));
+    if from_ms > to_ms {
+        return Err(from.failure("must not be later than to"));
+    }
+    let question = AuditQuestion::Logs {
+        kind: kind.word()?,
+        user: user.id()?.map(UserId),
+        from_ms,
+        to_ms,
+        limit: rows(&limit)?,
+    };
+    Ok(ask(question, framing))
+}
+
+/// `GET /api/audit/stats`.
+pub(super) fn stats(framing: Framing) -> Action {
+    ask(AuditQuestion::Stats, framing)
+}
+
+/// `POST /api/audit/archive`.
+pub(super) fn archive(framing: Framing) -> Action {
+    ask(AuditQuestion::Archive, framing)
+}
+
+/// Appends an answer of the audit trail: its fields, as JSON that is written already.
+pub fn respond_audit(respond: &Respond, object: &[u8], out: &mut Vec<u8>) {
+    write_ok(out, respond.framing, |out| out.extend_from_slice(object));
+}
+
+/// Appends that the audit trail cannot answer.
+pub fn refuse_audit(respond: &Respond, detail: &str, out: &mut Vec<u8>) {
+    super::write_failure(&Failure::new(Code::Unavailable, detail), respond.framing, out);
+}
+
+/// Appends records, each a whole JSON object, as `{"items":[…],"truncated":…}`.
+pub fn write_records(records: &[impl AsRef<str>], truncated: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"items\":");
+    write::array(out, records, |out, record| out.extend_from_slice(record.as_ref().as_bytes()));
+    out.extend_from_slice(if truncated {
+        b",\"truncated\":true}"
+    } else {
+        b",\"truncated\":false}"
+    });
+}
