@@ -91,6 +91,8 @@ fn old_files_go_by_the_days_of_their_kind_and_the_open_one_stays() {
         all(&trail);
     }
     until("the first day's orders go", || names(directory.path(), Kind::Order).len() == 4);
+    // Time enough for more to go, if they did.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
     assert_eq!(names(directory.path(), Kind::Order)[0], "audit-2026-02-01-001.ndjson");
     assert_eq!(names(directory.path(), Kind::Auth).len(), 5);
     // Much later, nothing recorded meanwhile: what is open is as old as the rest, and stays.
@@ -186,7 +188,10 @@ fn half_a_line_is_told_passed_over_and_never_continued() {
     let whole = fs::read_to_string(&first).unwrap();
     let half = &whole.lines().next().unwrap()[..40];
     OpenOptions::new().append(true).open(&first).unwrap().write_all(half.as_bytes()).unwrap();
+    let partial = path(directory.path(), Kind::Auth, "audit-2026-01-31-001.ndjson.gz.partial");
+    fs::write(&partial, "half of a compressed file").unwrap();
     let trail = Trail::start(config(directory.path(), &hand), 1).unwrap();
+    assert!(!partial.exists());
     trail.sender(0).record(record(NOON_MS + 3, Kind::Auth, 3));
     for is_packed in [false, true] {
         let page = all(&trail);

@@ -80,6 +80,36 @@ fn a_symbol_named_before_an_order_is_shown_by_name() {
     }
 }
 
+#[test]
+fn a_file_of_many_blocks_is_read_whole_and_lines_of_one_time_keep_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let trail = Trail::start(config(directory.path(), &Hand::at(NOON_MS)), 1).unwrap();
+    for step in 0..9_000 {
+        let mut order = record(NOON_MS + step / 100, Kind::Order, step % 10);
+        order.detail = Detail::Key { key: step, user: 77 };
+        trail.sender(0).record(order);
+    }
+    let wanted: Vec<String> = (0..9_000)
+        .rev()
+        .filter(|step| step % 10 == 3)
+        .map(|step| format!("rk_{step:016x}"))
+        .collect();
+    for is_packed in [false, true] {
+        let query = LogQuery { user: Some(3), limit: 1_000, ..LogQuery::default() };
+        let page = page(&trail, query);
+        let key = |line| value(line)["target_key"].as_str().unwrap().to_owned();
+        let found: Vec<String> = page.lines.iter().map(|line| key(line)).collect();
+        assert!(found == wanted, "packed: {is_packed}, {} found", found.len());
+        assert_eq!((page.broken_lines, page.truncated), (0, false));
+        if !is_packed {
+            let file = &names(directory.path(), Kind::Order)[0];
+            let file = path(directory.path(), Kind::Order, file);
+            assert!(std::fs::metadata(file).unwrap().len() > 4 * (256 << 10));
+            assert_eq!(archive(&trail), 1);
+        }
+    }
+}
+
 /// Lines far apart in time, over many files, some of them compressed.
 fn long_trail(directory: &std::path::Path) -> (Trail, Vec<(u64, u64)>) {
     let hand = Hand::at(NOON_MS);
