@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Entry;
 use crate::http::response::Framing;
 use crate::http::{Method, Request};
-use crate::native::failure::{Code, Failure};
+use crate::native::failure::{Code, Failure, as_retry};
 use crate::native::{self, Action, Context};
 use crate::rpc::Endpoint;
 use crate::{desk, rpc};
@@ -132,6 +132,6 @@ pub(super) fn write_failure(
 /// Appends why a request is not done after all. `detail` begins with the field, if it is about one;
 /// `retry_ms` is for what may be done later.
 pub fn refuse(entry: &Entry, code: Code, detail: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
-    let failure = Failure { retry_ms, ..Failure::new(code, detail) };
+    let failure = Failure { retry_ms: as_retry(retry_ms), ..Failure::new(code, detail) };
     write_failure(entry.dialect, &failure, entry.framing, out);
 }

@@ -85,7 +85,12 @@ pub(crate) struct Failure {
     /// Further header lines that the status demands, each with its CR LF.
     pub headers: &'static str,
     /// In how many ms it may be tried again, for what may.
-    pub retry_ms: Option<u64>,
+    pub retry_ms: Option<u32>,
+}
+
+/// No longer than a client would wait.
+pub(crate) fn as_retry(retry_ms: Option<u64>) -> Option<u32> {
+    retry_ms.map(|retry_ms| u32::try_from(retry_ms).unwrap_or(u32::MAX))
 }
 
 impl Failure {
@@ -100,7 +105,7 @@ impl Failure {
 
     /// Of who is too fast, and when it may again.
     pub fn too_fast(detail: &str, retry_ms: u64) -> Failure {
-        Failure { retry_ms: Some(retry_ms), ..Failure::new(Code::RateLimited, detail) }
+        Failure { retry_ms: as_retry(Some(retry_ms)), ..Failure::new(Code::RateLimited, detail) }
     }
 
     /// The header that says when to come again, where it makes sense, with its CR LF.

@@ -8,7 +8,7 @@ use super::action::{Respond, Shape, ShardReport};
 use super::admin_format;
 use super::amounts::{asset_parts, symbol_entry, write_average, write_price, write_qty};
 use super::context::Context;
-use super::failure::{Code, Failure, closing, write_error};
+use super::failure::{Code, Failure, as_retry, closing, write_error};
 use super::people::{write_account, write_me};
 use super::push::{write_candle_fields, write_no_ticker_fields, write_ticker_fields};
 use super::refusal::failure_of;
@@ -75,7 +75,7 @@ pub fn refuse(
     retry_ms: Option<u64>,
     out: &mut Vec<u8>,
 ) {
-    let failure = Failure { retry_ms, ..Failure::new(code, detail) };
+    let failure = Failure { retry_ms: as_retry(retry_ms), ..Failure::new(code, detail) };
     write_refusal(respond, &failure, respond.framing, out);
 }
 
