@@ -35,7 +35,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Subcommands {
     /// Run the exchange
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Run the exchange with synthetic traders and a live summary
     Demo(DemoArguments),
     /// Run a recorded order flow through the exchange and write what comes of it

@@ -85,7 +85,7 @@ impl Node {
         reply: Reply,
     ) {
         match reply {
-            Reply::Account(_) if action.new.is_none() => self.password_right(http, action, None),
+            Reply::Account(_) if action.new.is_none() => self.password_right(http, *action, None),
             Reply::Account(_) => self.hash_password(http, action),
             other => self.respond(http, &other),
         }
@@ -110,7 +110,7 @@ impl Node {
                 glommio::timer::sleep(HASH_POLL).await;
                 if let Some(verdict) = pending.take() {
                     node.clock.turn();
-                    node.password_judged(http, action, verdict);
+                    node.password_judged(http, *action, verdict);
                     break;
                 }
                 if since.elapsed() > HASH_LIMIT {
@@ -124,19 +124,14 @@ impl Node {
         .detach();
     }
 
-    fn password_judged(
-        &self,
-        http: HttpWaiter,
-        action: Box<PasswordAction>,
-        verdict: PasswordVerdict,
-    ) {
+    fn password_judged(&self, http: HttpWaiter, action: PasswordAction, verdict: PasswordVerdict) {
         match verdict {
             PasswordVerdict::Wrong => self.complete(http, desk::wrong_password),
             PasswordVerdict::Right { hash } => self.password_right(http, action, hash),
         }
     }
 
-    fn password_right(&self, http: HttpWaiter, action: Box<PasswordAction>, hash: Option<String>) {
+    fn password_right(&self, http: HttpWaiter, action: PasswordAction, hash: Option<String>) {
         let user = action.user;
         match action.then {
             Then::Login => {
