@@ -193,9 +193,10 @@ fn what_is_revoked_is_revoked_everywhere_and_survives_a_crash() {
     for after_crash in [false, true] {
         if after_crash {
             stand.server.kill_and_restart();
-            std::thread::sleep(Duration::from_millis(10));
         }
         for shard in 0..SHARDS {
+            // Equal requests of one millisecond have one signature, which is good once.
+            std::thread::sleep(Duration::from_millis(2));
             let mut client = stand.at(shard);
             let mut status =
                 |key: &Key| client.call_with("GET", ME, &key.sign("GET", ME, ""), "").status;
@@ -314,7 +315,7 @@ fn every_role_may_what_its_row_says() {
         ("MARKET_MAKER", [200, 202, 200, 403, 403, 403, 403, 403]),
         ("SUPPORT", [200, 403, 200, 200, 403, 403, 200, 403]),
         ("AUDITOR", [200, 403, 200, 200, 200, 200, 403, 403]),
-        ("ADMIN", [200, 202, 200, 200, 200, 200, 200, 200]),
+        ("ADMIN", [200, 202, 200, 200, 200, 200, 200, 202]),
     ] {
         stand.set(ALICE, json!({"role": role}));
         let headers = stand.bearer(ALICE);
