@@ -1,12 +1,15 @@
 //! A small exchange of one shard without sockets and disk: what the gateway's dialects talk to.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use engine::{
-    Command, Effects, Engine, EngineConfig, Input, NewSymbol, Origin, Place, Reply, Transfer,
+    Command, Effects, Engine, EngineConfig, Input, NewSymbol, Origin, Place, Query, Reply, Transfer,
 };
+use gateway::auth::{Auth, Caller};
 use gateway::http::Request;
+use gateway::middleware::Limits;
 use gateway::native::{
-    Action, Auth, Context, Gather, Ports, Serving, resolve, respond, respond_shards, respond_text,
-    route,
+    Action, Context, Gather, Ports, Serving, World, resolve, respond, respond_shards, respond_text,
 };
 use money::{
     Asset, AssetId, Lots, OrderKind, Placement, Price, SelfTrade, ShardId, Side, SymbolId,
@@ -18,12 +21,29 @@ use crate::records::NOW_MS;
 /// The users that exist.
 pub const USERS: [UserId; 2] = [UserId(1001), UserId(1002)];
 const HERE: ShardId = ShardId(0);
+/// From where everybody asks.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The exchange.
 pub struct Exchange {
     engine: Engine,
     auth: Auth,
     ports: Ports,
+}
+
+impl World for Exchange {
+    fn random(&self, bytes: &mut [u8]) {
+        bytes.fill(0xab);
+    }
+
+    fn admit_address(&self, _: IpAddr, _: u32) -> Result<(), u64> {
+        Ok(())
+    }
+}
+
+/// What a request asks for.
+pub fn route(request: &Request<'_>, context: &Context<'_>) -> Action {
+    gateway::enter(request, context, ADDRESS).action
 }
 
 impl Exchange {
@@ -46,6 +66,10 @@ impl Exchange {
             placement: Placement::new(1),
             shard: HERE,
             auth: &self.auth,
+            identities: self.engine.identities(),
+            now_ms: NOW_MS,
+            limits: &Limits::OFF,
+            world: self,
             ports: &self.ports,
             serving: Serving::Ready,
         }
@@ -56,6 +80,12 @@ impl Exchange {
     pub fn serve(&mut self, request: &Request<'_>) -> Option<Vec<u8>> {
         let action = route(request, &self.context());
         self.perform(action)
+    }
+
+    /// Who a user is, or nobody.
+    pub fn caller(&self, user: Option<UserId>) -> Caller {
+        let known = user.map(|user| Caller::development(user, self.engine.identities()));
+        known.unwrap_or(Caller::NOBODY)
     }
 
     fn apply(&mut self, command: Command) -> Reply {
@@ -86,11 +116,21 @@ impl Exchange {
                 respond_shards(&how, &[], &mut out);
             }
             Action::Gather { gather, respond: how } => {
-                let command = gather.command(HERE).expect("the other one is a question");
-                let reply = self.apply(command);
+                let reply = match (gather.command(HERE), gather.query(HERE)) {
+                    (Some(command), _) => self.apply(command),
+                    (None, Some(query)) => self.engine.query(&query),
+                    (None, None) => return None,
+                };
                 respond(&how, &reply, &self.context(), &mut out);
             }
-            #[allow(unreachable_patterns)] // Until there is a WebSocket.
+            Action::IfUser { user, command, respond: how } => {
+                let reply = match self.engine.query(&Query::User { user }) {
+                    Reply::Account(_) => self.apply(command),
+                    refused => refused,
+                };
+                respond(&how, &reply, &self.context(), &mut out);
+            }
+            // They go on over a stream, on another thread, or over all connections.
             _ => return None,
         }
         Some(out)

@@ -2,13 +2,14 @@
 
 use engine::{
     Answer, AssetTotals, Command, Fill, Input, Message, NewSymbol, OrderRef, PeerBatch, Place,
-    Submit, Transfer,
+    Submit, Transfer, WithdrawalRequest,
 };
 use money::{
     Asset, AssetId, Cid, Lots, OrderId, OrderKind, Price, Role, SelfTrade, ShardId, Side, SymbolId,
     SymbolPatch, SymbolRules, SymbolSpec, SymbolStatus, TimeInForce, TradeId, UserId,
 };
 
+use crate::identities;
 use crate::source::Source;
 
 /// Most messages of one batch. Real ones have up to a thousand; nothing depends on it.
@@ -36,7 +37,7 @@ pub fn batch(source: &mut Source<'_>) -> PeerBatch {
 }
 
 fn command(source: &mut Source<'_>) -> Command {
-    match source.pick(14) {
+    match source.pick(17) {
         0 => Command::Place(Place {
             user: user(source),
             symbol: symbol(source),
@@ -72,12 +73,25 @@ fn command(source: &mut Source<'_>) -> Command {
         10 => Command::CreateAsset(asset(source)),
         11 => Command::CreateSymbol(Box::new(new_symbol(source))),
         12 => Command::UpdateSymbol { symbol: symbol(source), patch: Box::new(patch(source)) },
+        13 => Command::Identity(Box::new(identities::change(source))),
+        14 => Command::RequestWithdrawal(Box::new(WithdrawalRequest {
+            user: user(source),
+            asset: AssetId(short(source)),
+            amount: source.number(),
+            reference: text(source),
+            destination: optional(source, text),
+        })),
+        15 => Command::EndWithdrawal {
+            user: user(source),
+            reference: text(source),
+            confirm: source.flag(),
+        },
         _ => Command::Prove,
     }
 }
 
 fn message(source: &mut Source<'_>) -> Message {
-    match source.pick(16) {
+    match source.pick(17) {
         0 => Message::Submit(Submit {
             ticket: long(source),
             order: order(source),
@@ -144,6 +158,9 @@ fn message(source: &mut Source<'_>) -> Message {
         },
         13 => Message::Defined { ticket: long(source) },
         14 => Message::Marker { ticket: long(source) },
+        15 => {
+            Message::Identity { ticket: long(source), change: Box::new(identities::change(source)) }
+        }
         _ => {
             let (ticket, first) = (long(source), AssetId(short(source)));
             let count = source.pick(MAX_TOTALS);
@@ -236,28 +253,31 @@ fn cid(source: &mut Source<'_>) -> Option<Cid> {
 }
 
 /// Short text or none. ASCII stays ASCII.
-fn text(source: &mut Source<'_>) -> String {
+pub(crate) fn text(source: &mut Source<'_>) -> String {
     let length = source.pick(70);
     String::from_utf8_lossy(source.take(length)).into_owned()
 }
 
-fn optional<T>(source: &mut Source<'_>, draw: impl FnOnce(&mut Source<'_>) -> T) -> Option<T> {
+pub(crate) fn optional<T>(
+    source: &mut Source<'_>,
+    draw: impl FnOnce(&mut Source<'_>) -> T,
+) -> Option<T> {
     source.flag().then(|| draw(source))
 }
 
-fn word<W: Copy>(source: &mut Source<'_>, all: &[W]) -> W {
+pub(crate) fn word<W: Copy>(source: &mut Source<'_>, all: &[W]) -> W {
     all[source.pick(all.len())]
 }
 
-fn long(source: &mut Source<'_>) -> u64 {
+pub(crate) fn long(source: &mut Source<'_>) -> u64 {
     source.number() as u64
 }
 
-fn short(source: &mut Source<'_>) -> u32 {
+pub(crate) fn short(source: &mut Source<'_>) -> u32 {
     source.number() as u32
 }
 
-fn user(source: &mut Source<'_>) -> UserId {
+pub(crate) fn user(source: &mut Source<'_>) -> UserId {
     UserId(long(source))
 }
 

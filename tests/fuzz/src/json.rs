@@ -7,7 +7,7 @@
 use engine::{Command, OrderRef, OrderView, Place, Reply};
 use gateway::http::{Connection, Persistence, Request};
 use gateway::json::{JsonError, MAX_DEPTH, Value, read_object};
-use gateway::native::{Action, Context, resolve, route};
+use gateway::native::{Action, Context, resolve};
 use money::{
     Decimal, Lots, OrderId, OrderKind, OrderStatus, Price, Side, SymbolId, SymbolSpec, TimeInForce,
     UserId,
@@ -15,23 +15,34 @@ use money::{
 use serde_json::Value as Json;
 
 use crate::answer::check_answer;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, route};
 use crate::ranges;
 
 /// Every method and path that takes a body.
-const ROUTES: [(&str, &str); 12] = [
-    ("POST", "create_order"),
+const ROUTES: [(&str, &str); 23] = [
+    ("POST", "v1/create_order"),
+    ("POST", "v1/order"),
+    ("POST", "v1/cancel_order"),
+    ("POST", "v1/order/reduce"),
+    ("POST", "v1/order/move"),
+    ("POST", "v1/admin/assets"),
+    ("POST", "v1/admin/symbols"),
+    ("PATCH", "v1/admin/symbols/ESH4_USDT"),
+    ("POST", "v1/admin/users"),
+    ("PATCH", "v1/admin/users/1001"),
+    ("POST", "v1/admin/deposits"),
+    ("POST", "v1/admin/withdrawals"),
+    ("POST", "v1/admin/withdrawals/confirm"),
+    ("POST", "v1/admin/withdrawals/reject"),
+    ("POST", "v1/withdrawals"),
     ("POST", "order"),
-    ("POST", "cancel_order"),
-    ("POST", "order/reduce"),
-    ("POST", "order/move"),
-    ("POST", "admin/assets"),
-    ("POST", "admin/symbols"),
-    ("PATCH", "admin/symbols/ESH4_USDT"),
-    ("POST", "admin/users"),
-    ("PATCH", "admin/users/1001"),
-    ("POST", "admin/deposits"),
-    ("POST", "admin/withdrawals"),
+    ("POST", "cancel"),
+    ("POST", "auth/login"),
+    ("POST", "auth/refresh"),
+    ("POST", "auth/password"),
+    ("POST", "auth/keys"),
+    ("POST", "auth/roles"),
+    ("POST", "audit/archive"),
 ];
 
 const FIELDS: [&str; 8] =
@@ -58,7 +69,7 @@ pub fn run(data: &[u8]) {
 fn with_request(method: &str, path: &str, body: &[u8], check: impl FnOnce(&Request<'_>)) {
     let mut connection = Connection::new();
     let head = format!(
-        "{method} /api/v1/{path} HTTP/1.1\r\nHost: x\r\nX-User-ID: 1001\r\n\
+        "{method} /api/{path} HTTP/1.1\r\nHost: x\r\nX-User-ID: 1001\r\n\
          X-Admin-Token: dev-admin\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
@@ -165,14 +176,14 @@ fn check_change(path: &str, body: &[u8], action: &Action, context: &Context<'_>)
     let spec = &context.registry.symbol(SymbolId(1)).expect("is there").spec;
     let order = match command {
         Command::Reduce { order, by, .. } => {
-            assert_eq!(path, "order/reduce");
+            assert_eq!(path, "v1/order/reduce");
             if let Some(text) = field(body, "reduce_qty") {
                 check_qty(&text, spec, *by);
             }
             order
         }
         Command::Move { order, price, .. } => {
-            assert_eq!(path, "order/move");
+            assert_eq!(path, "v1/order/move");
             if let Some(text) = field(body, "new_price") {
                 check_price(&text, spec, *price);
             }

@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod exchange;
 pub mod http;
+pub mod identities;
 pub mod inputs;
 pub mod journal;
 pub mod journal_file;

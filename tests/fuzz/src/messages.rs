@@ -26,7 +26,8 @@ pub fn run(data: &[u8]) {
     EXCHANGE.with(|exchange| {
         let context = exchange.context();
         for user in [None, Some(USERS[0])] {
-            match native::read(text, &context, user) {
+            let caller = exchange.caller(user);
+            match native::read(text, &context, &caller) {
                 Err(unread) => {
                     let answer = object(|out| unread.write(out));
                     assert_eq!(answer["type"], "error", "{answer}");
@@ -36,7 +37,7 @@ pub fn run(data: &[u8]) {
                 Ok(_) => {}
             }
             for endpoint in ENDPOINTS {
-                match rpc::read(text, endpoint, &context, user) {
+                match rpc::read(text, endpoint, &context, &caller) {
                     Err(unread) => {
                         let answer = object(|out| unread.write(out));
                         let error = &answer["error"];

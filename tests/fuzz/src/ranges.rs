@@ -5,17 +5,30 @@ use engine::{
     Command, MAX_DESTINATION_LENGTH_BYTES, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES,
     NewSymbol, OrderRef, Place, Query, Registry, Transfer,
 };
-use gateway::native::{Action, Context};
+use gateway::native::{Action, Context, Then};
 use money::{
     Asset, Cid, ID_LIMIT, Lots, MAX_ASSET_DECIMALS, MAX_CID_LENGTH_BYTES, MAX_FEE_PPM,
     MAX_NAME_LENGTH_BYTES, OrderKind, PPM, Price, ShardId, SymbolId, SymbolRules, TimeInForce,
     UserId,
 };
 
+use crate::identities;
+
 /// Fails if an action asks for something that no client may ask for.
 pub fn check_action(action: &Action, context: &Context<'_>) {
     match action {
         Action::Command { command, .. } => check_command(command, context.registry, context.shard),
+        Action::IfUser { user, command, .. } => {
+            check_user(*user);
+            check_command(command, context.registry, context.shard);
+        }
+        Action::Password(asked) => {
+            check_user(asked.user);
+            if let Then::Change(change) = &asked.then {
+                assert_eq!(asked.user, change.user);
+                assert_eq!(change.password_hash, None, "a hash from outside");
+            }
+        }
         Action::Query { query: Query::Order { user, order }, .. }
         | Action::Resolve { query: Query::Order { user, order }, .. } => {
             check_user(*user);
@@ -71,10 +84,8 @@ fn check_command(command: &Command, registry: &Registry, here: ShardId) {
             check_user(*user);
             check_reference(reference);
         }
-        Command::CancelUser { .. }
-        | Command::Identity(_)
-        | Command::CancelShard { .. }
-        | Command::Prove => {
+        Command::Identity(change) => identities::check(change),
+        Command::CancelUser { .. } | Command::CancelShard { .. } | Command::Prove => {
             panic!("no body asks for this: {command:?}")
         }
     }

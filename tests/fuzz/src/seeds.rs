@@ -284,7 +284,13 @@ fn json() -> Seeds {
             r#"{"symbol":"BTC_ESH4","base":"BTC","quote":"ESH4","tick":"1","lot":"1","min_qty":1,"max_qty":"5","min_notional":0,"maker_fee_ppm":10,"taker_fee_ppm":100000,"price_band_ppm":5,"status":"HALTED","reference_price":3}"#,
         ),
         ("user", r#"{"user_id":9007199254740991,"name":"\u00e9\ud83d\ude00\n","frozen":true}"#),
-        ("payment", r#"{"user_id":1001,"asset":"USDT","amount":"0.01","ref":"r-1"}"#),
+        ("payment", r#"{"user_id":1001,"asset":"USDT","amount":"0.01","ref":"r-1","to":"bank"}"#),
+        ("rates", r#"{"role":"SUPPORT","orders_per_second":5,"burst":2,"user_id":1002}"#),
+        ("login", r#"{"user_id":"1001","password":"correct horse","refresh_token":"0123.abc"}"#),
+        (
+            "key",
+            r#"{"name":"bot","permissions":["read","trade"],"addresses":["10.0.0.0/8","::1"],"expires_in_s":60}"#,
+        ),
     ]
     .map(|(name, body)| (name, body.as_bytes().to_vec()))
     .to_vec()
