@@ -150,7 +150,9 @@ pub fn run(
     let progress = Progress::start(shared.replayed.clone());
     let shards = placement.shards() as u16;
     let layout = prepare_layout(&config, shards, &shared)?;
-    let (starts, address) = starts(&config, layout, driver, &shared, reports)?;
+    let trail = config.audit.clone().filter(|_| config.listen);
+    let trail = trail.map(|trail| Trail::start(trail, shards)).transpose()?;
+    let (starts, address) = starts(&config, layout, driver, &shared, &trail, reports)?;
     let settings = ExecutorSettings { spin_before_park: config.spin, ..Default::default() };
     let since = Instant::now();
     let mut executors = Vec::new();
@@ -173,6 +175,9 @@ pub fn run(
     on_ready(&Ready { address, is_tls, shards, recovered_records, recovery });
     for executor in executors {
         executor.join().map_err(|error| RunError::Recovery(error.to_string()))?;
+    }
+    if let Some(Err(error)) = trail.map(|trail| trail.close()) {
+        tracing::error!(%error, "audit: what was done last may be missing");
     }
     Ok(())
 }
@@ -227,6 +232,7 @@ fn starts(
     layout: Layout,
     driver: Option<Driver>,
     shared: &Shared,
+    trail: &Option<Trail>,
     reports: Sender<Report>,
 ) -> Result<(Vec<Start>, Option<SocketAddr>), RunError> {
     let shards = layout.shards;
@@ -235,8 +241,6 @@ fn starts(
     let passwords = Passwords::start(config.snapshots.cores.clone());
     let passwords = passwords.map_err(|source| RunError::System { what: "passwords", source })?;
     let throttle = Arc::new(Throttle::new());
-    let trail = config.audit.clone().filter(|_| config.listen);
-    let trail = trail.map(|trail| Trail::start(trail, shards)).transpose()?;
     let disk = DirectDiskConfig {
         durability: config.durability,
         // The journal fills its segments itself.

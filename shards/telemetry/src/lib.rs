@@ -16,5 +16,5 @@ mod snapshot;
 
 pub use histogram::{BATCH_BYTES_BOUNDS, BATCH_RECORDS_BOUNDS, DURATION_BOUNDS_NS};
 pub use metrics::ShardMetrics;
-pub use render::{CONTENT_TYPE, render};
-pub use snapshot::{Gauges, Process, Snapshot, State};
+pub use render::{CONTENT_TYPE, render, render_audit};
+pub use snapshot::{AuditKind, AuditTrail, Gauges, Process, Snapshot, State};

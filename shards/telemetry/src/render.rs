@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::histogram::{Buckets, Unit};
-use crate::snapshot::{Process, Snapshot, State};
+use crate::snapshot::{AuditKind, AuditTrail, Process, Snapshot, State};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -226,6 +226,36 @@ pub fn render(process: Process, shards: &[(u16, Snapshot)], out: &mut String) {
             text.histogram(name, *shard, &[], read(snapshot));
         }
     }
+}
+
+/// A number of one type of audit records: name, help, where it is.
+type AuditNumber = (&'static str, &'static str, fn(&AuditKind) -> u64);
+
+const AUDIT_NUMBERS: &[AuditNumber] = &[
+    ("ringbook_audit_records_total", "Audit records written.", |kind| kind.written),
+    (
+        "ringbook_audit_records_dropped_total",
+        "Audit records that found no room because the disk did not keep up.",
+        |kind| kind.dropped,
+    ),
+    ("ringbook_audit_bytes_total", "Bytes of audit records written.", |kind| kind.bytes),
+];
+
+/// Appends the metrics of the audit trail, which is one for the process: under the shard that tells it.
+pub fn render_audit(shard: u16, trail: &AuditTrail, out: &mut String) {
+    let mut text = Text { out };
+    for (name, help, read) in AUDIT_NUMBERS {
+        text.head(name, "counter", help);
+        for kind in &trail.kinds {
+            text.sample(name, shard, &[("type", kind.name)], read(kind));
+        }
+    }
+    let name = "ringbook_audit_queued_records";
+    text.head(name, "gauge", "Audit records that wait to be written.");
+    text.sample(name, shard, &[], trail.queued);
+    let name = "ringbook_audit_failing";
+    text.head(name, "gauge", "1 while the files of the audit trail cannot be written.");
+    text.sample(name, shard, &[], u8::from(trail.is_failing));
 }
 
 type Label<'a> = (&'static str, &'a str);

@@ -67,6 +67,30 @@ pub struct Process {
     pub resident_bytes: u64,
 }
 
+/// What is known of the audit trail of the whole process.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AuditTrail {
+    /// Its types.
+    pub kinds: Vec<AuditKind>,
+    /// Records that wait to be written.
+    pub queued: u64,
+    /// Whether files cannot be written at the moment.
+    pub is_failing: bool,
+}
+
+/// What is known of one type of audit records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditKind {
+    /// Its name.
+    pub name: &'static str,
+    /// Records written.
+    pub written: u64,
+    /// Records that found no room.
+    pub dropped: u64,
+    /// Bytes written, before compression.
+    pub bytes: u64,
+}
+
 /// Requests of one route: by hundreds of the status (1xx first), and their latency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteSnapshot {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use telemetry::{Gauges, Process, ShardMetrics, Snapshot, State, render};
+use telemetry::{
+    AuditKind, AuditTrail, Gauges, Process, ShardMetrics, Snapshot, State, render, render_audit,
+};
 
 const ROUTES: &[&str] = &["POST /api/v1/create_order", "GET /metrics", "never asked for"];
 const PROCESS: Process = Process { uptime_ms: 1_500, resident_bytes: 4_096 };
@@ -227,6 +229,29 @@ fn a_shard_that_did_nothing_is_valid() {
     let count = "ringbook_journal_commit_duration_seconds_count";
     let family = "ringbook_journal_commit_duration_seconds";
     assert_eq!(value(&families, family, count, &[("shard", "0")]), 0.0);
+}
+
+#[test]
+fn the_audit_trail_is_told_by_type() {
+    let kind = AuditKind { name: "auth", written: 5, dropped: 2, bytes: 700 };
+    let other = AuditKind { name: "order", written: 9, ..kind };
+    let trail = AuditTrail { kinds: vec![kind, other], queued: 3, is_failing: true };
+    let mut text = text(&[busy(0)]);
+    render_audit(0, &trail, &mut text);
+    let families = parse(&text).unwrap();
+    let of = |name: &str, label| {
+        let labels = [("shard", "0"), ("type", label)];
+        value(&families, name, name, &labels)
+    };
+    assert_eq!(of("ringbook_audit_records_total", "auth"), 5.0);
+    assert_eq!(of("ringbook_audit_records_total", "order"), 9.0);
+    assert_eq!(of("ringbook_audit_records_dropped_total", "auth"), 2.0);
+    assert_eq!(of("ringbook_audit_bytes_total", "auth"), 700.0);
+    for (name, expected) in
+        [("ringbook_audit_queued_records", 3.0), ("ringbook_audit_failing", 1.0)]
+    {
+        assert_eq!(value(&families, name, name, &[("shard", "0")]), expected);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::exchange::{Exchange, route};
 use crate::ranges;
 
 /// Every method and path that takes a body.
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 22] = [
     ("POST", "v1/create_order"),
     ("POST", "v1/order"),
     ("POST", "v1/cancel_order"),
@@ -42,7 +42,6 @@ const ROUTES: [(&str, &str); 23] = [
     ("POST", "auth/password"),
     ("POST", "auth/keys"),
     ("POST", "auth/roles"),
-    ("POST", "audit/archive"),
 ];
 
 const FIELDS: [&str; 8] =

@@ -23,7 +23,7 @@ pub enum AuditQuestion {
         user: Option<UserId>,
         /// Only from this time on, in ms since the epoch.
         from_ms: u64,
-        /// Only before this time.
+        /// Only up to this time, itself included.
         to_ms: u64,
         /// How many.
         limit: usize,

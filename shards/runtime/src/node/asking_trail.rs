@@ -85,10 +85,26 @@ impl Node {
         self.complete(http, |respond, out| desk::refuse_audit(respond, &detail, out));
     }
 
-    /// Tells the trail the names of symbols that it does not know. Called about once a second, and every
-    /// shard knows all symbols, so shard 0 does.
+    /// The numbers of the trail for metrics, if there is one.
+    pub(super) fn trail_numbers(&self) -> Option<telemetry::AuditTrail> {
+        let counters = self.whole_trail.as_ref()?.counters();
+        let kind = |(place, kind): (usize, Kind)| telemetry::AuditKind {
+            name: kind.as_str(),
+            written: counters.written[place],
+            dropped: counters.dropped[place],
+            bytes: counters.bytes[place],
+        };
+        Some(telemetry::AuditTrail {
+            kinds: Kind::ALL.into_iter().enumerate().map(kind).collect(),
+            queued: counters.queued,
+            is_failing: counters.is_failing,
+        })
+    }
+
+    /// Tells the trail the names of symbols that this shard has not told it of: before the first record that
+    /// needs one. Each shard tells all that it knows; the trail does not mind.
     pub(super) fn name_symbols(&self) {
-        let Some(trail) = self.whole_trail.as_ref().filter(|_| self.here.0 == 0) else { return };
+        let Some(trail) = &self.whole_trail else { return };
         let shard = self.shard.borrow();
         let symbols = shard.engine().registry().symbols();
         for (index, entry) in symbols.iter().enumerate().skip(self.told_symbols.get()) {

@@ -136,6 +136,11 @@ impl Node {
     }
 
     fn hand_over(&self, record: Record) {
+        if let Detail::Order { symbol: Some(symbol), .. } = record.detail
+            && symbol as usize >= self.told_symbols.get()
+        {
+            self.name_symbols();
+        }
         if let Some(trail) = &self.trail {
             // What finds no room is counted there, and told in the files.
             trail.record(record);

@@ -477,6 +477,9 @@ impl Node {
             parts.metrics.sort_unstable_by_key(|&(shard, _)| shard);
             let mut text = String::new();
             telemetry::render(super::measure::process(), &parts.metrics, &mut text);
+            if let Some(trail) = self.trail_numbers() {
+                telemetry::render_audit(parts.metrics[0].0, &trail, &mut text);
+            }
             self.complete(http, |respond, out| {
                 native::respond_text(respond, telemetry::CONTENT_TYPE, text.as_bytes(), out);
             });

@@ -92,7 +92,7 @@ pub(crate) struct Node {
     pub(super) trail: Option<audit::Sender>,
     /// The trail itself, for questions.
     pub(super) whole_trail: Option<Trail>,
-    /// Symbols that the trail knows.
+    /// How many symbols this shard has told the trail of.
     pub(super) told_symbols: Cell<usize>,
     /// Keys whose use this shard has told of.
     pub(super) told_keys: RefCell<HashMap<KeyId, u64>>,

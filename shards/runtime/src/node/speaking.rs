@@ -217,10 +217,13 @@ impl Node {
                         native::refuse(id.as_ref(), Code::InvalidParameter, &detail, out);
                     }),
                     Ok(added) => {
-                        self.say_channels(socket, |registry, out| {
-                            native::subscribed(id.as_ref(), &channels, registry, out);
-                        });
                         added.iter().for_each(|&channel| self.subscribe(socket, channel));
+                        let mut answer = Vec::new();
+                        let shard = self.shard.borrow();
+                        let registry = shard.engine().registry();
+                        native::subscribed(id.as_ref(), &channels, registry, &mut answer);
+                        drop(shard);
+                        self.say_once_open(socket, &added, answer);
                     }
                 }
             }

@@ -36,7 +36,6 @@ pub(crate) async fn tick(node: Rc<Node>) {
             }
             node.tidy_feeds();
             node.tidy_guard();
-            node.name_symbols();
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | candles, ticker | at most every 100 ms | the newest |
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use engine::{Event, Query, Registry, TapeEntry};
@@ -21,6 +22,7 @@ use gateway::ws::encode_text_frame_with;
 use gateway::ws::limits::{MARKET_DATA_HIGH_WATER_BYTES, MAX_OUTPUT_BYTES};
 use money::{Price, Side, SymbolId};
 
+use super::opening::Opening;
 use super::shadow::{Changed, Changes, Shadow};
 use super::subscribers::Subscribers;
 use super::summaries::Summaries;
@@ -58,6 +60,8 @@ pub(super) struct Board {
     pub watch: WatchId,
     /// Subscriptions of all streams.
     pub subscriptions: usize,
+    /// Answers that wait until it is open.
+    pub opening: Vec<Rc<Opening>>,
     /// `None` until the owner has told where it stands.
     book: Option<Book>,
     trades: Subscribers,
@@ -97,6 +101,7 @@ impl Board {
             symbol,
             watch,
             subscriptions: 0,
+            opening: Vec::new(),
             book: None,
             trades: Subscribers::default(),
             depth: Subscribers::default(),
@@ -118,6 +123,11 @@ impl Board {
             BookStream::Rpc(levels) => self.rpc.entry(levels).or_default(),
             BookStream::Desk => &mut self.desk,
         }
+    }
+
+    /// Whether its owner tells of every change by now.
+    pub fn is_open(&self) -> bool {
+        self.book.is_some()
     }
 
     /// Where the book stands, before the events that follow.

@@ -5,6 +5,7 @@
 //! and makes the frames. The last one that leaves ends it.
 
 mod board;
+mod opening;
 mod shadow;
 mod subscribers;
 mod summaries;
@@ -128,8 +129,9 @@ impl Node {
             return;
         }
         let id = board.watch;
-        boards.remove(&symbol);
+        let removed = boards.remove(&symbol);
         drop(boards);
+        removed.into_iter().for_each(|board| self.opened(board.opening));
         self.ask(self.placement.shard_of(symbol), NO_TOKEN, Ask::UnwatchMarket { symbol, id });
         self.turn.notify();
     }
@@ -141,6 +143,9 @@ impl Node {
         if let (Some(board), Some(image)) = (board, image) {
             board.open(image);
             self.touch(board, symbol);
+            let opening = std::mem::take(&mut board.opening);
+            drop(boards);
+            self.opened(opening);
             self.turn.notify();
         }
     }
