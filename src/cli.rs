@@ -24,7 +24,7 @@ Start here:
   ringbook serve                         an exchange on http://127.0.0.1:8080, data in ./data
   curl localhost:8080/api/v1/public/depth?symbol=BTC_USDT
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.")]
+Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 no server answers (admin).")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,7 +46,14 @@ pub enum Subcommands {
         #[command(subcommand)]
         command: LoadCommand,
     },
-    /// Make the first administrator
+    /// Make the first administrator; users, keys, symbols, payments of a running server
+    #[command(after_help = "\
+Who asks is a key with the permission admin, of a user with a role that allows it:
+  ringbook admin init --data ./data --secret-file secret --credential-file ~/.ringbook
+  export RINGBOOK_CREDENTIAL_FILE=~/.ringbook RINGBOOK_URL=https://exchange.example:8080
+  ringbook admin user list
+
+Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 3 no server answers.")]
     Admin {
         /// What to do.
         #[command(subcommand)]

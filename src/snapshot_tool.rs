@@ -10,9 +10,9 @@ use journal::{StdDisk, block_on, list_snapshots, verify_snapshot};
 use serde::Deserialize;
 
 use crate::cli::SnapshotNowArguments;
+use crate::connection::{Connection, Endpoint};
 use crate::format::{duration, thousands};
 use crate::journal_tool::journals;
-use crate::replay::connection::{Connection, Endpoint};
 use crate::terminal::say;
 use crate::time;
 
