@@ -105,7 +105,8 @@ impl Failure {
             text.push_str(&format!("refused ({}, HTTP {status}): ", printable(&code)));
         }
         text.push_str(&printable(&self.message));
-        if let Some(reference) = &self.reference {
+        // What was refused was not paid, and will not be under that name either.
+        if let (Kind::Unreached, Some(reference)) = (self.kind, &self.reference) {
             text.push_str(&format!("\nringbook: to try the same payment again: --ref {reference}"));
         }
         text

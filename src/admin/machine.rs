@@ -155,7 +155,7 @@ pub fn cancel(arguments: CancelArguments, server: &mut Server) -> Result<Outcome
     let user = arguments.user.map(|id| id.to_string());
     let path = target(ORDERS, &[("symbol", arguments.symbol), ("user_id", user)]);
     let data = server.ask(&Request::delete(path))?;
-    let text = format!("{} orders are canceled\n", data["canceled"]);
+    let text = format!("orders canceled: {}\n", data["canceled"]);
     Ok(Outcome::new(data, text))
 }
 

@@ -63,6 +63,7 @@ pub enum SymbolCommand {
     /// List the symbols with their rules
     List,
     /// Add a symbol; its two assets must be there
+    #[command(group = clap::ArgGroup::new("rule").multiple(true))]
     Add {
         /// BASE_QUOTE
         #[arg(value_parser = symbol)]

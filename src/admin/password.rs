@@ -1,6 +1,6 @@
 //! A password that is read, and seen by nobody: at a terminal without echo, else a line of stdin.
 
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Write};
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
@@ -19,7 +19,7 @@ const ERASE_LINE: u8 = 21;
 pub fn ask() -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return first_line(&mut stdin.lock());
+        return first_line(stdin.lock());
     }
     let once = prompt("new password: ")?;
     match prompt("the same again: ")? == once {
@@ -28,7 +28,7 @@ pub fn ask() -> Result<String, Failure> {
     }
 }
 
-fn first_line(input: &mut impl BufRead) -> Result<String, Failure> {
+fn first_line(input: impl BufRead) -> Result<String, Failure> {
     let mut line = Vec::new();
     let read = input.take(MAX_BYTES as u64 + 1).read_until(b'\n', &mut line);
     read.map_err(|error| Failure::usage(format!("password: stdin cannot be read: {error}")))?;
@@ -77,13 +77,13 @@ fn prompt(title: &str) -> Result<String, Failure> {
     let silenced = Silenced::begin().map_err(|error| failed(&error))?;
     let mut stderr = std::io::stderr();
     let _ = write!(stderr, "{title}").and_then(|()| stderr.flush());
-    let line = type_in(&mut std::io::stdin().lock());
+    let line = type_in(std::io::stdin().lock());
     drop(silenced);
     let _ = writeln!(stderr);
     line.and_then(checked)
 }
 
-fn type_in(input: &mut impl Read) -> Result<Vec<u8>, Failure> {
+fn type_in(input: impl BufRead) -> Result<Vec<u8>, Failure> {
     let mut line = Vec::new();
     for byte in input.bytes() {
         match byte.map_err(|error| Failure::usage(format!("password: {error}")))? {
