@@ -92,7 +92,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             whole(journal_tool::verify(&arguments.data))
         }
         Subcommands::Snapshot { command: SnapshotCommand::Now(arguments) } => {
-            snapshot_tool::now(&arguments).map_err(Failure::Failed)
+            let done = snapshot_tool::now(&arguments);
+            done.map_err(|failure| Failure::Told(admin::end(failure, false)))
         }
         Subcommands::Snapshot { command: SnapshotCommand::List(arguments) } => {
             snapshot_tool::list(&arguments.data).map_err(Failure::Failed)

@@ -4,15 +4,15 @@
 //! Each command is a request or a few; what the server answers is a table, or with `--json` what it is.
 //! Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 3 no answer of a server.
 
-mod failure;
+pub mod failure;
 mod init;
 mod keys;
 mod machine;
 mod markets;
 mod password;
 mod payments;
-mod place;
-mod server;
+pub mod place;
+pub mod server;
 mod table;
 mod users;
 
@@ -92,6 +92,9 @@ pub struct Remote<T: Args> {
     what: T,
     #[command(flatten)]
     place: PlaceArguments,
+    /// Print the server's data as JSON; errors too, to stderr
+    #[arg(long, global = true, help_heading = "Server")]
+    json: bool,
 }
 
 /// Commands about one kind of thing.
@@ -144,11 +147,11 @@ pub fn run(command: AdminCommand) -> ExitCode {
         Is::Halt(remote) => ask(remote, markets::halt),
         Is::Resume(remote) => ask(remote, markets::resume),
         Is::Deposit(remote) => {
-            let is_json = remote.place.json;
+            let is_json = remote.json;
             ask(remote, |what, server| payments::deposit(what, server, is_json))
         }
         Is::Withdraw(remote) => {
-            let is_json = remote.place.json;
+            let is_json = remote.json;
             ask(remote, |group, server| payments::withdraw(group.command, server, is_json))
         }
         Is::Cancel(remote) => ask(remote, machine::cancel),
@@ -164,7 +167,7 @@ fn ask<T: Args>(
     remote: Remote<T>,
     act: impl FnOnce(T, &mut Server) -> Result<Outcome, Failure>,
 ) -> ExitCode {
-    let is_json = remote.place.json;
+    let is_json = remote.json;
     let outcome = remote.place.resolve().and_then(|place| {
         if place.is_open_to_eyes() {
             note(
@@ -191,7 +194,8 @@ fn ask<T: Args>(
     }
 }
 
-fn end(failure: Failure, is_json: bool) -> ExitCode {
+/// Tells what went wrong, and how the process ends.
+pub fn end(failure: Failure, is_json: bool) -> ExitCode {
     match is_json {
         true => eprintln!("{}", failure.to_json()),
         false => eprintln!("{}", failure.to_text()),

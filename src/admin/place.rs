@@ -37,9 +37,6 @@ pub struct PlaceArguments {
     #[arg(long, env = "RINGBOOK_CREDENTIAL_FILE", value_name = "FILE", global = true)]
     #[arg(help_heading = "Server")]
     credential_file: Option<PathBuf>,
-    /// Print the server's data as JSON; errors too, to stderr
-    #[arg(long, global = true, help_heading = "Server")]
-    pub json: bool,
 }
 
 /// Who asks.
@@ -200,7 +197,7 @@ mod tests {
     const KEY: &str = "rk_00c0ffee00c0ffee";
 
     fn arguments(url: &str) -> PlaceArguments {
-        PlaceArguments { url: url.to_owned(), ca: None, credential_file: None, json: false }
+        PlaceArguments { url: url.to_owned(), ca: None, credential_file: None }
     }
 
     fn variables(key: Option<&str>, secret: Option<&str>) -> Variables {

@@ -272,9 +272,17 @@ fn the_machine_is_looked_at() {
     assert_eq!(operator.ask("shards").done().lines().count(), 3);
     assert_eq!(operator.data("snapshot").as_array().map(Vec::len), Some(2));
     let made = || operator.look("/api/v1/admin/snapshots")[0]["made"].as_u64().filter(|&n| n > 0);
-    wait_for("a snapshot", LIMIT, made);
+    let before = wait_for("a snapshot", LIMIT, made);
+    operator.ask("user add --id 1003").done();
+    let credential = operator.production.credential.display().to_string();
+    let url = operator.production.server.url();
+    let now = ["snapshot", "now", "--url", &url, "--credential-file", &credential];
+    let waited = server::run(&now);
+    assert!(waited.status.success(), "{}", String::from_utf8_lossy(&waited.stderr));
+    assert!(made().expect("some") > before, "it has waited for another one");
+    assert_eq!(server::run(&now[..4]).status.code(), Some(1), "nobody in particular may not");
     let trail = operator.data("audit --type admin --limit 3");
-    assert_eq!(names(&trail["items"], "action")[0], "snapshot");
+    assert_eq!(names(&trail["items"], "action")[..2], ["snapshot", "user.create"]);
     assert!(operator.ask("audit --type admin").done().contains("asset.create"));
 }
 
