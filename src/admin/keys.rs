@@ -21,6 +21,7 @@ const PUBLIC_KEY_DIGITS: usize = 64;
 const ED25519_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 A key's secret is shown once, by `add`. On a server in development mode a key is its user's own matter,
 so there --user says whose it is.

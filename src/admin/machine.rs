@@ -17,6 +17,7 @@ const SNAPSHOTS: &str = "/api/v1/admin/snapshots";
 const SHARDS: &str = "/api/v1/admin/shards";
 const AUDIT: &str = "/api/audit/logs";
 
+/// What `--help` ends with.
 pub const CANCEL_EXAMPLES: &str = "\
 Examples:
   ringbook admin cancel --user 1001
@@ -24,12 +25,14 @@ Examples:
   ringbook admin cancel --user 1001 --symbol BTC_USDT
   ringbook admin cancel --all";
 
+/// What `--help` ends with.
 pub const SESSION_EXAMPLES: &str = "\
 Examples:
   ringbook admin session list --user 1001
   ringbook admin session list --kind WS
   ringbook admin session end 1a";
 
+/// What `--help` ends with.
 pub const AUDIT_EXAMPLES: &str = "\
 Examples:
   ringbook admin audit --type key --limit 20

@@ -15,6 +15,7 @@ const PUBLIC_ASSETS: &str = "/api/v1/public/assets";
 const SYMBOLS: &str = "/api/v1/admin/symbols";
 const ASSETS: &str = "/api/v1/admin/assets";
 
+/// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   ringbook admin symbol list
@@ -22,11 +23,13 @@ Examples:
   ringbook admin symbol set BTC_USDT --maker-fee-ppm 0 --taker-fee-ppm 250
   ringbook admin symbol set BTC_USDT --status CANCEL_ONLY";
 
+/// What `--help` ends with.
 pub const ASSET_EXAMPLES: &str = "\
 Examples:
   ringbook admin asset list
   ringbook admin asset add BTC 8";
 
+/// What `--help` ends with.
 pub const HALT_EXAMPLES: &str = "\
 It says which symbols it has stopped; give those to `resume`. When some are refused the others are
 stopped all the same, and the exit code is 1.
@@ -36,6 +39,7 @@ Examples:
   ringbook admin halt --all
   ringbook admin halt --all --cancel-only";
 
+/// What `--help` ends with.
 pub const RESUME_EXAMPLES: &str = "\
 There is no --all: it would also start what was stopped for another reason.
 

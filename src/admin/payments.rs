@@ -16,6 +16,7 @@ const WITHDRAWALS: &str = "/api/v1/admin/withdrawals";
 /// Random bytes of a name that is made here.
 const REFERENCE_BYTES: usize = 16;
 
+/// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Without --ref a name is made and said before anything is sent. The same name again pays nothing and
 answers the same, so after a failure give it with --ref.
@@ -24,6 +25,7 @@ Examples:
   ringbook admin deposit 1001 USDT 2500.00 --ref wire-2026-01-31-7
   ringbook admin deposit 1001 BTC 0.5";
 
+/// What `--help` ends with.
 pub const WITHDRAW_EXAMPLES: &str = "\
 Examples:
   ringbook admin withdraw list                       those of all users that wait

@@ -135,6 +135,8 @@ impl Server {
             let pause = response.retry_after_s.filter(|_| request.is_repeatable);
             match pause {
                 Some(pause_s) if matches!(response.status, 429 | 503) && pause_s <= MAX_PAUSE_S => {
+                    // A server that goes down says the same, and closes.
+                    self.connection = None;
                     std::thread::sleep(Duration::from_secs(pause_s));
                 }
                 _ => return self.read(&response),

@@ -16,6 +16,7 @@ const ROLES: &str = "/api/auth/roles";
 /// Most users of one list.
 const MAX_USERS: usize = 100 * PAGE_ROWS;
 
+/// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   ringbook admin user add --id 1001 --name desk
@@ -26,6 +27,7 @@ Examples:
   ringbook admin user set 1001 --password < password.txt     its first line
   ringbook admin user freeze 1001";
 
+/// What `--help` ends with.
 pub const ROLE_EXAMPLES: &str = "\
 Examples:
   ringbook admin role list

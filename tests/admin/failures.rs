@@ -133,10 +133,11 @@ fn deposit(url: &str) -> Ended {
     run(&[("RINGBOOK_URL", url)], "", &["deposit", "1001", "USDT", "1"])
 }
 
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 48\r\n\r\n\
+        {\"code\":5001,\"msg\":\"UNAVAILABLE: x\",\"data\":null}";
+
 #[test]
 fn a_payment_is_never_sent_again_by_itself() {
-    const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 48\r\n\r\n\
-        {\"code\":5001,\"msg\":\"UNAVAILABLE: x\",\"data\":null}";
     // Lost after it was sent: it may be paid.
     let (url, questions) = impostor(&["", ""]);
     let lost = deposit(&url);
@@ -149,6 +150,16 @@ fn a_payment_is_never_sent_again_by_itself() {
     let (url, questions) = impostor(&[BUSY, BUSY]);
     deposit(&url).refused(1, &["5001"]);
     assert!(questions.recv().is_ok() && questions.try_recv().is_err(), "asked twice");
+}
+
+#[test]
+fn what_can_be_repeated_waits_for_a_busy_server() {
+    const HALTED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 68\r\n\r\n\
+        {\"code\":0,\"msg\":\"ok\",\"data\":{\"symbol\":\"BTC_USDT\",\"status\":\"HALTED\"}}";
+    let (url, questions) = impostor(&[BUSY, BUSY, HALTED]);
+    let told = run(&[("RINGBOOK_URL", &url)], "", &["halt", "BTC_USDT"]).done();
+    assert_eq!(told, "symbol    status\nBTC_USDT  HALTED\n");
+    assert_eq!(questions.iter().count(), 3);
 }
 
 #[test]
