@@ -4,7 +4,6 @@
 //! which every process of the machine can see, and never from the configuration file, which people copy.
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -13,6 +12,8 @@ use gateway::auth::{Auth, Secret};
 use identity::Network;
 use runtime::AuthConfig;
 use serde::Deserialize;
+
+use crate::private_file;
 
 /// Where a secret is looked for when there is no file.
 const SECRET_VARIABLE: &str = "RINGBOOK_SECRET";
@@ -157,15 +158,8 @@ fn one_secret(
 
 /// Reads a secret from its file.
 pub fn read_secret(path: &Path) -> Result<Secret> {
-    const OTHERS: u32 = 0o077;
-    let shown = path.display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
-    ensure!(
-        metadata.permissions().mode() & OTHERS == 0,
-        "{shown} may be read by others than its owner: chmod 600 {shown}"
-    );
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    Secret::parse(&text).map_err(|error| anyhow!("{shown} {error}"))
+    let text = private_file::read(path)?;
+    Secret::parse(&text).map_err(|error| anyhow!("{} {error}", path.display()))
 }
 
 fn networks_of(list: &str) -> Result<Vec<Network>> {
@@ -183,6 +177,7 @@ fn is_header_value(text: &str) -> bool {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+    use std::os::unix::fs::PermissionsExt;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -8,6 +8,7 @@ use money::UserId;
 use serde::Deserialize;
 
 use crate::admin::AdminCommand;
+use crate::admin::place::PlaceArguments;
 use crate::audit::AuditArguments;
 use crate::auth::AuthArguments;
 use crate::limits::LimitArguments;
@@ -24,7 +25,7 @@ Start here:
   ringbook serve                         an exchange on http://127.0.0.1:8080, data in ./data
   curl localhost:8080/api/v1/public/depth?symbol=BTC_USDT
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.")]
+Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 no server answers (admin).")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,7 +47,14 @@ pub enum Subcommands {
         #[command(subcommand)]
         command: LoadCommand,
     },
-    /// Make the first administrator
+    /// Make the first administrator; users, keys, symbols, payments of a running server
+    #[command(after_help = "\
+Who asks is a key with the permission admin, of a user with a role that allows it:
+  ringbook admin init --data ./data --secret-file secret --credential-file ~/.ringbook
+  export RINGBOOK_CREDENTIAL_FILE=~/.ringbook RINGBOOK_URL=https://exchange.example:8080
+  ringbook admin user list
+
+Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 3 no server answers.")]
     Admin {
         /// What to do.
         #[command(subcommand)]
@@ -303,16 +311,15 @@ pub enum SnapshotCommand {
 /// `snapshot now`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Example:
-  ringbook snapshot now --url http://127.0.0.1:8080")]
+Who asks is proved as with `ringbook admin`; exit codes are the same.
+
+Examples:
+  ringbook snapshot now --url http://127.0.0.1:8080
+  ringbook snapshot now --url https://exchange.example:8080 --credential-file ~/.ringbook")]
 pub struct SnapshotNowArguments {
-    /// The server
-    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "http://HOST:PORT")]
-    pub url: String,
-    /// What it expects as X-Admin-Token
-    #[arg(long, env = "RINGBOOK_ADMIN_TOKEN", default_value = "dev-admin", value_name = "TOKEN")]
-    #[arg(hide_env_values = true)]
-    pub admin_token: String,
+    /// The server, and who asks it.
+    #[command(flatten)]
+    pub place: PlaceArguments,
     /// How long to wait for them, in s
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     pub timeout_s: u64,

@@ -248,4 +248,51 @@ mod tests {
         let own = parse("[[assets]]\nasset = \"BTC\"\ndecimals = 8").unwrap().node.bootstrap;
         assert_eq!(own.len(), 1);
     }
+
+    /// The keys of the file, or of one of its tables, as a mistake in it lists them.
+    fn keys_of(table: &str) -> Vec<String> {
+        let told = error(&format!("{table}\nno_such_key = 1"));
+        let list = told.rsplit_once("expected ").expect("a list of keys").1;
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_in_the_documentation() {
+        let documentation = include_str!("../docs/operations.md");
+        let rows: Vec<&str> =
+            documentation.lines().filter(|line| line.starts_with("| `--")).collect();
+        let has = |text: &str| documentation.contains(&format!("`{text}`"));
+        // Flags, with their environment variables in the same row.
+        let serve = <crate::cli::Cli as clap::CommandFactory>::command();
+        let serve = serve.find_subcommand("serve").expect("a command");
+        let mut flags = 0;
+        for argument in serve.get_arguments() {
+            let (Some(flag), Some(variable)) = (argument.get_long(), argument.get_env()) else {
+                continue;
+            };
+            let begin = format!("| `--{flag}` | `{}` | ", variable.to_string_lossy());
+            assert!(rows.iter().any(|row| row.starts_with(&begin)), "no row for --{flag}");
+            flags += 1;
+        }
+        let keys = keys_of("");
+        assert!(flags > 40 && keys.len() > 25, "{flags} {keys:?}");
+        for key in keys {
+            let is_there = match key.as_str() {
+                "limits" | "retention" | "audit" | "tls" => {
+                    has(&format!("[{key}]")) || documentation.contains(&format!("[{key}]\n"))
+                }
+                "assets" | "symbols" | "users" => has(&format!("[[{key}]]")),
+                key => has(&format!("--{}", key.replace('_', "-"))),
+            };
+            assert!(is_there, "{key}");
+        }
+        for key in keys_of("[limits]") {
+            assert!(has(&format!("--{}", key.replace('_', "-"))), "limits.{key}");
+        }
+        for table in ["[retention]", "[audit]", "[tls]", "[[assets]]", "[[symbols]]", "[[users]]"] {
+            for key in keys_of(table) {
+                assert!(has(&key), "{table} {key}");
+            }
+        }
+    }
 }

@@ -10,11 +10,13 @@ mod auth;
 mod bootstrap;
 mod cli;
 mod config;
+mod connection;
 mod demo;
 mod format;
 mod journal_tool;
 mod limits;
 mod load;
+mod private_file;
 mod replay;
 mod retention;
 mod serve;
@@ -42,13 +44,13 @@ enum Failure {
     Usage(anyhow::Error),
     Failed(anyhow::Error),
     /// Has been said already.
-    Told,
+    Told(ExitCode),
 }
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Told(code)) => code,
         Err(Failure::Failed(error)) => {
             eprintln!("ringbook: {error:#}");
             ExitCode::FAILURE
@@ -82,7 +84,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let settings = WsSettings::new(arguments).map_err(Failure::Usage)?;
             load::ws::ws(settings).map_err(Failure::Failed)
         }
-        Subcommands::Admin { command } => admin::run(command).map_err(Failure::Failed),
+        Subcommands::Admin { command } => Err(Failure::Told(admin::run(command))),
         Subcommands::Journal { command: JournalCommand::Dump(arguments) } => {
             journal_tool::dump(&arguments).map_err(Failure::Failed)
         }
@@ -90,7 +92,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             whole(journal_tool::verify(&arguments.data))
         }
         Subcommands::Snapshot { command: SnapshotCommand::Now(arguments) } => {
-            snapshot_tool::now(&arguments).map_err(Failure::Failed)
+            let done = snapshot_tool::now(&arguments);
+            done.map_err(|failure| Failure::Told(admin::end(failure, false)))
         }
         Subcommands::Snapshot { command: SnapshotCommand::List(arguments) } => {
             snapshot_tool::list(&arguments.data).map_err(Failure::Failed)
@@ -105,7 +108,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 fn whole(is_whole: Result<bool>) -> Result<(), Failure> {
     match is_whole.map_err(Failure::Failed)? {
         true => Ok(()),
-        false => Err(Failure::Told),
+        false => Err(Failure::Told(ExitCode::FAILURE)),
     }
 }
 

@@ -5,28 +5,22 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use journal::{StdDisk, block_on, list_snapshots, verify_snapshot};
 use serde::Deserialize;
+use serde_json::json;
 
+use crate::admin::failure::Failure;
+use crate::admin::server::{Request, Server};
 use crate::cli::SnapshotNowArguments;
 use crate::format::{duration, thousands};
 use crate::journal_tool::journals;
-use crate::replay::connection::{Connection, Endpoint};
 use crate::terminal::say;
 use crate::time;
 
 /// How often the server is asked how far it is.
 const POLL: Duration = Duration::from_millis(200);
 const PATH: &str = "/api/v1/admin/snapshots";
-
-#[derive(Deserialize)]
-struct Envelope {
-    code: u32,
-    msg: String,
-    #[serde(default)]
-    data: Vec<ShardData>,
-}
 
 /// What the server says of one shard.
 #[derive(Deserialize)]
@@ -41,18 +35,22 @@ struct ShardData {
 }
 
 /// Has a snapshot of every shard made and waits for all of them.
-pub fn now(arguments: &SnapshotNowArguments) -> Result<()> {
-    let endpoint = Endpoint::parse(&arguments.url)?;
-    let connection = Connection::open(&endpoint);
-    let mut connection =
-        connection.with_context(|| format!("no server answers at {}", arguments.url))?;
-    let mut ask = |method: &str| ask(&mut connection, &endpoint, method, &arguments.admin_token);
+pub fn now(arguments: &SnapshotNowArguments) -> Result<(), Failure> {
+    let mut server = Server::new(arguments.place.resolve()?);
+    let post = || Request::post(PATH, json!({})).repeatable();
+    let mut ask = |request: Request| -> Result<Vec<ShardData>, Failure> {
+        let data = server.ask(&request)?;
+        let parsed = serde_json::from_value(data);
+        parsed.map_err(|error| {
+            Failure::wrong(format!("{PATH}: an answer that does not fit: {error}"))
+        })
+    };
     let (since, limit) = (Instant::now(), Duration::from_secs(arguments.timeout_s));
-    let before = ask("GET")?;
-    ask("POST")?;
+    let before = ask(Request::get(PATH))?;
+    ask(post())?;
     let after = loop {
         std::thread::sleep(POLL);
-        let now = ask("GET")?;
+        let now = ask(Request::get(PATH))?;
         let is_done = |(shard, before): (&ShardData, &ShardData)| {
             // Of a shard to which nothing has happened there is nothing to keep.
             let is_empty = shard.lsn.unwrap_or(0) == 0;
@@ -62,7 +60,9 @@ pub fn now(arguments: &SnapshotNowArguments) -> Result<()> {
         if now.iter().zip(&before).all(is_done) {
             break now;
         }
-        ensure!(since.elapsed() < limit, "not done after {}", duration(limit));
+        if since.elapsed() >= limit {
+            return Err(Failure::wrong(format!("not done after {}", duration(limit))));
+        }
     };
     say(&row(["shard", "records", "bytes", "took"], "file"));
     let mut failures = Vec::new();
@@ -78,29 +78,9 @@ pub fn now(arguments: &SnapshotNowArguments) -> Result<()> {
         failures.extend(shard.failure.clone());
     }
     match failures.first() {
-        Some(failure) => bail!("{failure}"),
+        Some(failure) => Err(Failure::wrong(failure)),
         None => Ok(()),
     }
-}
-
-fn ask(
-    connection: &mut Connection,
-    endpoint: &Endpoint,
-    method: &str,
-    token: &str,
-) -> Result<Vec<ShardData>> {
-    let host = &endpoint.authority;
-    let request = format!(
-        "{method} {PATH} HTTP/1.1\r\nHost: {host}\r\nX-Admin-Token: {token}\r\nContent-Length: 0\r\n\r\n"
-    );
-    connection.output().extend_from_slice(request.as_bytes());
-    let response = connection.receive().with_context(|| format!("{method} {PATH}"))?;
-    let envelope: Envelope = serde_json::from_slice(&response.body).with_context(|| {
-        let body = String::from_utf8_lossy(&response.body);
-        format!("an answer with status {} that is not understood: {body}", response.status)
-    })?;
-    ensure!(envelope.code == 0, "{method} {PATH}: {}", envelope.msg);
-    Ok(envelope.data)
 }
 
 /// Lists the snapshots of every shard.

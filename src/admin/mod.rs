@@ -1,171 +1,231 @@
-//! `ringbook admin init`: the first administrator of a server in production, who can make all others.
+//! `ringbook admin`: the first administrator of a data directory, and an operator's commands to a running
+//! server over its administration API.
 //!
-//! It works on the data directory itself, before the server runs: nobody could prove to a running one that
-//! it may. The administrator is journaled like everything else; its password and the secret of its key are
-//! shown once and stored nowhere.
+//! Each command is a request or a few; what the server answers is a table, or with `--json` what it is.
+//! Exit codes: 0 done, 1 refused by the server, 2 wrong usage, 3 no answer of a server.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
+pub mod failure;
+mod init;
+mod keys;
+mod machine;
+mod markets;
+mod password;
+mod payments;
+pub mod place;
+pub mod server;
+mod table;
+mod users;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
-use engine::{Command, Refusal, Reply};
-use gateway::auth::{Auth, Password, PasswordVerdict, Secret, Secrets};
-use identity::{Change, KeyId, KeyKind, KeyRecord, Permissions, Role, UserChange};
-use money::{ShardId, UserId};
-use runtime::{Client, Layout, NodeConfig, Request};
+use money::ID_LIMIT;
+use serde_json::{Value, json};
 
-use crate::auth::read_secret;
+use self::failure::Failure;
+use self::init::InitArguments;
+use self::keys::KeyCommand;
+use self::machine::{AuditArguments, CancelArguments, NoArguments, SessionCommand};
+use self::markets::{AssetCommand, HaltArguments, ResumeArguments, SymbolCommand};
+use self::payments::{PaymentArguments, WithdrawCommand};
+use self::place::PlaceArguments;
+use self::server::Server;
+use self::users::{RoleCommand, UserCommand};
 use crate::terminal;
-
-/// Random bytes of a first password.
-const PASSWORD_BYTES: usize = 16;
 
 /// `admin …`.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
     /// Make the server's secret and the first administrator; the server must not run
     Init(InitArguments),
+    /// Users: add, list, show, change, freeze
+    #[command(after_help = users::EXAMPLES)]
+    User(Remote<Group<UserCommand>>),
+    /// API keys: list, make, revoke
+    #[command(after_help = keys::EXAMPLES)]
+    Key(Remote<Group<KeyCommand>>),
+    /// Roles: who has which, and what they allow
+    #[command(after_help = users::ROLE_EXAMPLES)]
+    Role(Remote<Group<RoleCommand>>),
+    /// Symbols: list, add, change
+    #[command(after_help = markets::EXAMPLES)]
+    Symbol(Remote<Group<SymbolCommand>>),
+    /// Assets: list, add
+    #[command(after_help = markets::ASSET_EXAMPLES)]
+    Asset(Remote<Group<AssetCommand>>),
+    /// Stop the trading of symbols: HALTED, or only CANCEL_ONLY
+    #[command(after_help = markets::HALT_EXAMPLES)]
+    Halt(Remote<HaltArguments>),
+    /// Let symbols trade again
+    #[command(after_help = markets::RESUME_EXAMPLES)]
+    Resume(Remote<ResumeArguments>),
+    /// Pay in to a user
+    #[command(after_help = payments::EXAMPLES)]
+    Deposit(Remote<PaymentArguments>),
+    /// Withdrawals: list, confirm or reject what users ask for, pay out at once
+    #[command(after_help = payments::WITHDRAW_EXAMPLES)]
+    Withdraw(Remote<Group<WithdrawCommand>>),
+    /// Cancel open orders: of a user, of a symbol, or all
+    #[command(after_help = machine::CANCEL_EXAMPLES)]
+    Cancel(Remote<CancelArguments>),
+    /// Open connections: list them, end one
+    #[command(after_help = machine::SESSION_EXAMPLES)]
+    Session(Remote<Group<SessionCommand>>),
+    /// Records of the audit trail, newest first
+    #[command(after_help = machine::AUDIT_EXAMPLES)]
+    Audit(Remote<AuditArguments>),
+    /// Prove for every asset that nothing was made or lost; exit code 1 where that is not so
+    #[command(after_help = "Example:\n  ringbook admin proof")]
+    Proof(Remote<NoArguments>),
+    /// Have every shard make a snapshot, and do not wait for it
+    #[command(after_help = "Example:\n  ringbook admin snapshot")]
+    Snapshot(Remote<NoArguments>),
+    /// What each shard holds and how far it is
+    #[command(after_help = "Example:\n  ringbook admin shards")]
+    Shards(Remote<NoArguments>),
 }
 
-/// `admin init`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "\
-Shows the administrator's password and API key once. Running it again makes a new password and another
-key, for who has lost them.
-
-Example:
-  ringbook admin init --data /var/lib/ringbook --secret-file /etc/ringbook.secret
-  ringbook serve --host 0.0.0.0 --data /var/lib/ringbook --secret-file /etc/ringbook.secret")]
-pub struct InitArguments {
-    /// Data directory, made if it is not there
-    #[arg(long, env = "RINGBOOK_DATA", default_value = "./data", value_name = "DIR")]
-    data: PathBuf,
-    /// File of the server's secret, made if it is not there. Keep it away from the data directory: who
-    /// has both can sign as anybody
-    #[arg(long, env = "RINGBOOK_SECRET_FILE", value_name = "FILE")]
-    secret_file: PathBuf,
-    /// The administrator's user id
-    #[arg(long, default_value_t = 1, value_name = "ID")]
-    user_id: u64,
-    /// Number of shards of a new data directory [default: one per available core]
-    #[arg(long, env = "RINGBOOK_SHARDS", value_name = "N")]
-    shards: Option<u16>,
+/// A command, and which server it is for.
+#[derive(Args, Debug)]
+pub struct Remote<T: Args> {
+    #[command(flatten)]
+    what: T,
+    #[command(flatten)]
+    place: PlaceArguments,
+    /// Print the server's data as JSON; errors too, to stderr
+    #[arg(long, global = true, help_heading = "Server")]
+    json: bool,
 }
 
-/// What is shown once.
-struct Made {
-    user: UserId,
-    password: String,
-    key: KeyId,
-    secret: String,
+/// Commands about one kind of thing.
+#[derive(Args, Debug)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Group<T: Subcommand> {
+    #[command(subcommand)]
+    command: T,
 }
 
-/// Does it.
-pub fn run(command: AdminCommand) -> Result<()> {
+/// What a command has to say.
+struct Outcome {
+    /// For a program.
+    data: Value,
+    /// For a person.
+    text: String,
+    /// What is missing, and how to come by it.
+    note: Option<String>,
+    /// What went wrong with a part of it.
+    failure: Option<Failure>,
+}
+
+impl Outcome {
+    fn new(data: Value, text: String) -> Outcome {
+        Outcome { data, text, note: None, failure: None }
+    }
+
+    fn with_note(self, note: Option<String>) -> Outcome {
+        Outcome { note, ..self }
+    }
+
+    fn with_failure(self, failure: Option<Failure>) -> Outcome {
+        Outcome { failure, ..self }
+    }
+}
+
+/// Does it, tells what came of it, and how the process ends.
+pub fn run(command: AdminCommand) -> ExitCode {
+    use AdminCommand as Is;
     match command {
-        AdminCommand::Init(arguments) => init(arguments),
+        Is::Init(arguments) => match init::run(arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => end(Failure::wrong(format!("{error:#}")), false),
+        },
+        Is::User(remote) => ask(remote, |group, server| users::run(group.command, server)),
+        Is::Key(remote) => ask(remote, |group, server| keys::run(group.command, server)),
+        Is::Role(remote) => ask(remote, |group, server| users::run_role(group.command, server)),
+        Is::Symbol(remote) => ask(remote, |group, server| markets::run(group.command, server)),
+        Is::Asset(remote) => ask(remote, |group, server| markets::run_asset(group.command, server)),
+        Is::Halt(remote) => ask(remote, markets::halt),
+        Is::Resume(remote) => ask(remote, markets::resume),
+        Is::Deposit(remote) => {
+            let is_json = remote.json;
+            ask(remote, |what, server| payments::deposit(what, server, is_json))
+        }
+        Is::Withdraw(remote) => {
+            let is_json = remote.json;
+            ask(remote, |group, server| payments::withdraw(group.command, server, is_json))
+        }
+        Is::Cancel(remote) => ask(remote, machine::cancel),
+        Is::Session(remote) => ask(remote, |group, server| machine::session(group.command, server)),
+        Is::Audit(remote) => ask(remote, machine::audit),
+        Is::Proof(remote) => ask(remote, |_, server| machine::proof(server)),
+        Is::Snapshot(remote) => ask(remote, |_, server| machine::snapshot(server)),
+        Is::Shards(remote) => ask(remote, |_, server| machine::shards(server)),
     }
 }
 
-fn init(arguments: InitArguments) -> Result<()> {
-    ensure!(arguments.user_id < money::ID_LIMIT, "user_id: must be below 2^53");
-    let path = &arguments.secret_file;
-    let secret = match path.exists() {
-        true => read_secret(path).context("secret_file")?,
-        false => runtime::make_secret(path)
-            .with_context(|| format!("secret_file: cannot make {}", path.display()))?,
-    };
-    let kept = match arguments.data.exists() {
-        true => Layout::read(&arguments.data)?.map(|layout| layout.shards),
-        false => None,
-    };
-    let config = NodeConfig {
-        data: arguments.data,
-        shards: kept.or(arguments.shards),
-        listen: false,
-        ..NodeConfig::default()
-    };
-    let user = UserId(arguments.user_id);
-    let (results, result) = sync_channel(1);
-    let driver: runtime::Driver = Box::new(move |client| {
-        Box::pin(async move {
-            let _ = results.send(make(&client, user, &secret).await);
-        })
+fn ask<T: Args>(
+    remote: Remote<T>,
+    act: impl FnOnce(T, &mut Server) -> Result<Outcome, Failure>,
+) -> ExitCode {
+    let is_json = remote.json;
+    let outcome = remote.place.resolve().and_then(|place| {
+        if place.is_open_to_eyes() {
+            note(
+                &format!("{} is not encrypted: whoever is between may read it", place.url),
+                is_json,
+            );
+        }
+        act(remote.what, &mut Server::new(place))
     });
-    runtime::run(config, Box::new(|_| {}), Some(driver))?;
-    let made = result.try_recv().map_err(|_| anyhow!("stopped before it was done"))??;
-    let Made { user, password, key, secret } = made;
-    terminal::say(&format!(
-        "administrator {user}, role ADMIN\npassword   {password}\napi key    {key}\napi secret {secret}\n\
-         These are shown once. Change the password with POST /api/auth/password.\n"
-    ));
-    Ok(())
-}
-
-async fn make(client: &Client, user: UserId, secret: &Secret) -> Result<Made> {
-    let secrets = Secrets::new(std::slice::from_ref(secret));
-    let auth = Auth { secrets, ..Auth::development() };
-    let create =
-        Command::CreateUser { user: Some(user), shard: ShardId(0), name: Some("admin".to_owned()) };
-    match client.call(Request::Command(create)).await {
-        Reply::User(_) | Reply::Refused(Refusal::UserExists) => {}
-        other => bail!("the user cannot be made: {other:?}"),
-    }
-    let password = hex(&random::<PASSWORD_BYTES>()?);
-    let salt = random::<64>()?;
-    let job = auth.password_job(None, Some(Password::new(&password)), |bytes| {
-        bytes.copy_from_slice(&salt[..bytes.len()]);
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(failure) => return end(failure, is_json),
+    };
+    terminal::say(&match is_json {
+        true => format!("{}\n", outcome.data),
+        false => outcome.text,
     });
-    let PasswordVerdict::Right { hash: Some(hash) } = job.run() else {
-        bail!("the password cannot be hashed");
-    };
-    let change = UserChange {
-        user,
-        role: Some(Role::Admin),
-        password_hash: Some(hash),
-        ..UserChange::default()
-    };
-    change_identity(client, Change::User(change)).await?;
-    let record = KeyRecord {
-        key: KeyId(u64::from_be_bytes(random()?)),
-        user,
-        name: "admin init".to_owned(),
-        kind: KeyKind::Hmac { generation: auth.secrets.generation() },
-        permissions: Permissions::ALL,
-        networks: Vec::new(),
-        created_ms: now_ms(),
-        expires_ms: None,
-        used_ms: None,
-    };
-    let shown = auth.secrets.of_key(&record).context("the key has no secret")?.reveal();
-    let key = record.key;
-    change_identity(client, Change::AddKey(record)).await?;
-    Ok(Made { user, password, key, secret: shown })
-}
-
-async fn change_identity(client: &Client, change: Change) -> Result<()> {
-    match client.call(Request::Command(Command::Identity(Box::new(change)))).await {
-        Reply::Identity(_) => Ok(()),
-        Reply::Refused(refusal) => bail!("{refusal}"),
-        other => bail!("an answer that does not fit: {other:?}"),
+    if let Some(text) = outcome.note {
+        note(&text, is_json);
+    }
+    match outcome.failure {
+        Some(failure) => end(failure, is_json),
+        None => ExitCode::SUCCESS,
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut source = File::open("/dev/urandom").context("no random bytes")?;
-    source.read_exact(&mut bytes).context("no random bytes")?;
-    Ok(bytes)
+/// Tells what went wrong, and how the process ends.
+pub fn end(failure: Failure, is_json: bool) -> ExitCode {
+    match is_json {
+        true => eprintln!("{}", failure.to_json()),
+        false => eprintln!("{}", failure.to_text()),
+    }
+    failure.exit_code()
+}
+
+fn note(text: &str, is_json: bool) {
+    match is_json {
+        true => eprintln!("{}", json!({ "note": text })),
+        false => eprintln!("ringbook: {text}"),
+    }
+}
+
+/// A user's id, as arguments have it.
+fn user_id(text: &str) -> Result<u64, String> {
+    let id = text.parse().ok().filter(|id| *id < ID_LIMIT);
+    id.ok_or_else(|| "must be an integer from 0 to 9007199254740991".to_owned())
+}
+
+/// A value, or nothing that is sent.
+fn optional<T: Into<Value>>(value: Option<T>) -> Value {
+    value.map_or(Value::Null, Into::into)
+}
+
+/// The rows of a list.
+fn rows_of(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.unwrap_or_default().as_millis() as u64
 }

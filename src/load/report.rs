@@ -239,10 +239,10 @@ fn rows(settings: &Settings, recorded: &[Latencies]) -> Vec<Window> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::connection::Endpoint;
     use crate::load::NS_PER_MS;
     use crate::load::recorder::{ErrorAnswer, Times};
     use crate::load::schedule::Period;
-    use crate::replay::connection::Endpoint;
     use serde_json::Value;
 
     const PERIOD: Period =

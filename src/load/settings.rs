@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::arguments::{LoadArguments, LoadHttpArguments, Setup};
 use super::mix::Mix;
 use super::users::UserRange;
-use crate::replay::connection::Endpoint;
+use crate::connection::Endpoint;
 
 /// Requests under way on a connection: with a rate, where they may queue behind each other …
 const OPEN_PIPELINE: u16 = 16;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::arguments::Setup;
 use super::market::{DepthData, Market, SymbolData};
 use super::settings::Settings;
-use crate::replay::connection::{Connection, Response};
+use crate::connection::{Connection, Response};
 use crate::terminal;
 
 /// Requests under way at once, half of what a server accepts on one connection.

@@ -12,9 +12,9 @@ use money::{Cid, Decimal, Lots, OrderId, OrderStatus, Side, TradeId, Units, User
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{Connection, Endpoint, Response, is_loss, open_patiently, push_encoded};
 use super::set::{Action, Leg, Market};
 use super::venue::{Answer, Balance, Balances, Resting, Sent, Standing, Trade, Venue, VenueError};
+use crate::connection::{Connection, Endpoint, Response, is_loss, open_patiently, push_encoded};
 
 /// Commands under way at once, half of what a server accepts on one connection.
 const WINDOW: usize = 64;

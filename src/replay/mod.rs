@@ -3,7 +3,6 @@
 //! In process it goes through the same engine, mesh and journal as a server's; with `--url` over HTTP
 //! against a running server. Both are a [`venue::Venue`] to the same driver.
 
-pub mod connection;
 mod driver;
 #[cfg(test)]
 mod driver_tests;

@@ -6,6 +6,7 @@
 
 pub mod exchange;
 pub mod http;
+pub mod production;
 pub mod random;
 pub mod raw;
 pub mod server;

@@ -1,13 +1,18 @@
-//! A small blocking HTTP/1.1 client: one connection, kept alive, requests pipelined.
+//! A small blocking HTTP/1.1 client: one connection, kept alive, requests pipelined, over TLS if need be.
 //!
 //! It speaks to ringbook, so it knows what ringbook sends: a status line, a few headers and a body
 //! with a `Content-Length`.
+
+mod tls;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use self::tls::TlsStream;
+pub use self::tls::Trust;
 
 /// How long to wait for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -26,22 +31,53 @@ pub struct Endpoint {
     pub authority: String,
 }
 
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
 impl Endpoint {
     /// Reads `http://host:port`, with or without a slash behind it.
     pub fn parse(url: &str) -> Result<Endpoint> {
-        let rest = match url.strip_prefix("http://") {
-            Some(rest) => rest,
-            None => bail!("url: {url:?} must begin with http:// (there is no TLS here)"),
-        };
+        match Endpoint::parse_either(url)? {
+            (Scheme::Http, endpoint) => Ok(endpoint),
+            (Scheme::Https, _) => {
+                bail!("url: {url:?} must begin with http:// (there is no TLS here)")
+            }
+        }
+    }
+
+    /// Reads `http://host:port` or `https://host:port`, with or without a slash behind it.
+    pub fn parse_either(url: &str) -> Result<(Scheme, Endpoint)> {
+        let (scheme, rest, default_port) =
+            match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+                (Some(rest), _) => (Scheme::Http, rest, 80),
+                (None, Some(rest)) => (Scheme::Https, rest, 443),
+                (None, None) => bail!("url: {url:?} must begin with http:// or https://"),
+            };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let is_plain = |letter: char| !"/?#@ ".contains(letter) && !letter.is_control();
         ensure!(
-            !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ']),
+            !authority.is_empty() && authority.chars().all(is_plain),
             "url: {url:?} must be http://host:port and nothing behind it"
         );
         let has_port =
             authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-        Ok(Endpoint { authority })
+        let authority = match has_port {
+            true => authority.to_owned(),
+            false => format!("{authority}:{default_port}"),
+        };
+        Ok((scheme, Endpoint { authority }))
+    }
+
+    /// The host alone, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(&*self.authority, |(host, _)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 }
 
@@ -56,9 +92,14 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+enum Stream {
+    Plain(TcpStream),
+    Secure(Box<TlsStream>),
+}
+
 /// An open connection.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// Requests that are not handed to the kernel yet.
     output: Vec<u8>,
     input: Vec<u8>,
@@ -69,20 +110,17 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(endpoint: &Endpoint) -> io::Result<Connection> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in endpoint.authority.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-                    stream.set_write_timeout(Some(ANSWER_LIMIT))?;
-                    let (output, input) = (Vec::new(), Vec::new());
-                    return Ok(Connection { stream, output, input, taken: 0 });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        reach(endpoint).map(|stream| Connection::over(Stream::Plain(stream)))
+    }
+
+    /// Connects with TLS; the server must show a certificate for the endpoint's host that `trust` leads to.
+    pub fn open_secure(endpoint: &Endpoint, trust: &Trust) -> io::Result<Connection> {
+        let stream = trust.handshake(endpoint.host(), reach(endpoint)?)?;
+        Ok(Connection::over(Stream::Secure(Box::new(stream))))
+    }
+
+    fn over(stream: Stream) -> Connection {
+        Connection { stream, output: Vec::new(), input: Vec::new(), taken: 0 }
     }
 
     /// The requests to come go behind these bytes.
@@ -93,7 +131,10 @@ impl Connection {
     /// The answer to the oldest request without one.
     pub fn receive(&mut self) -> io::Result<Response> {
         if !self.output.is_empty() {
-            self.stream.write_all(&self.output)?;
+            match &mut self.stream {
+                Stream::Plain(stream) => stream.write_all(&self.output)?,
+                Stream::Secure(stream) => stream.write_all(&self.output)?,
+            }
             self.output.clear();
         }
         let head_bytes = loop {
@@ -131,7 +172,10 @@ impl Connection {
         }
         let length = self.input.len();
         self.input.resize(length + READ_BYTES, 0);
-        let read = self.stream.read(&mut self.input[length..]);
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read(&mut self.input[length..]),
+            Stream::Secure(stream) => stream.read(&mut self.input[length..]),
+        };
         self.input.truncate(length + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -139,6 +183,23 @@ impl Connection {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The first address of the endpoint that answers.
+fn reach(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in endpoint.authority.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+                stream.set_write_timeout(Some(ANSWER_LIMIT))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Whether the server may be back later, as opposed to being stuck or speaking something else.
@@ -237,9 +298,13 @@ mod tests {
         assert_eq!(authority("http://127.0.0.1:8080").as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(authority("http://[::1]:8080/").as_deref(), Some("[::1]:8080"));
         assert_eq!(authority("http://exchange").as_deref(), Some("exchange:80"));
-        for bad in ["https://a:1", "a:1", "http://", "http://a:1/api", "http://u@a:1"] {
+        for bad in ["https://a:1", "a:1", "http://", "http://a:1/api", "http://u@a:1", "http://a\r"]
+        {
             assert_eq!(authority(bad), None, "{bad}");
         }
+        let (scheme, endpoint) = Endpoint::parse_either("https://[::1]/").unwrap();
+        assert_eq!((scheme, &*endpoint.authority), (Scheme::Https, "[::1]:443"));
+        assert_eq!(endpoint.host(), "::1");
     }
 
     #[test]
