@@ -295,6 +295,9 @@ pub struct ReplayArguments {
     /// Taker fee of the symbol, in parts per million
     #[arg(long, default_value_t = 0, value_name = "PPM")]
     pub taker_fee_ppm: u32,
+    /// Write how long it took to this file too, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// `snapshot …`.

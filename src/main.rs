@@ -131,6 +131,7 @@ fn replay_options(arguments: ReplayArguments) -> Result<replay::Options> {
         out: arguments.out,
         maker_fee_ppm: arguments.maker_fee_ppm,
         taker_fee_ppm: arguments.taker_fee_ppm,
+        json: arguments.json,
         target,
     })
 }

@@ -14,7 +14,7 @@ mod market;
 mod mix;
 mod order_times;
 mod poller;
-mod process;
+pub mod process;
 mod random;
 mod recorder;
 mod report;

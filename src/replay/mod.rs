@@ -39,6 +39,8 @@ pub struct Options {
     pub maker_fee_ppm: u32,
     /// Taker fee in parts per million.
     pub taker_fee_ppm: u32,
+    /// File for how long it took.
+    pub json: Option<PathBuf>,
     /// Where to.
     pub target: Target,
 }
@@ -88,6 +90,9 @@ pub fn run(options: Options) -> Result<()> {
         }
     };
     report::write_files(&set, &outcome, &options.out)?;
+    if let Some(path) = &options.json {
+        report::write_times(&set, &outcome, path)?;
+    }
     terminal::say(&report::summary(&set, &outcome, &venue));
     terminal::say(&format!("results: {}\n", options.out.display()));
     Ok(())

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use money::{OrderId, Side, UserId, write_units};
+use serde_json::json;
 
 use super::driver::Outcome;
 use super::set::{Leg, Set};
 use crate::format::{duration, thousands};
+use crate::load::process;
 
 /// Writes the four files into the folder `out`, which is made.
 pub fn write_files(set: &Set, outcome: &Outcome, out: &Path) -> Result<()> {
@@ -26,6 +28,23 @@ pub fn write_files(set: &Set, outcome: &Outcome, out: &Path) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Writes how long it took, for programs. The CPU is that of the whole process.
+pub fn write_times(set: &Set, outcome: &Outcome, path: &Path) -> Result<()> {
+    let ns = |quantile| outcome.latency_ns.value_at_quantile(quantile);
+    let times = json!({
+        "set": set.market.spec.name,
+        "commands": set.flow.len(),
+        "elapsed_s": outcome.elapsed.as_secs_f64(),
+        "cpu_s": process::cpu_us() as f64 / 1e6,
+        "latency_ns": {
+            "p50": ns(0.5), "p90": ns(0.9), "p99": ns(0.99), "p99_9": ns(0.999),
+            "max": outcome.latency_ns.max(),
+        },
+    });
+    std::fs::write(path, format!("{times:#}\n"))
+        .with_context(|| format!("json: cannot write {}", path.display()))
 }
 
 fn push_reference(set: &Set, outcome: &Outcome, line: &mut Vec<u8>, order: OrderId) -> Result<()> {

@@ -9,17 +9,18 @@ use rust_decimal::Decimal;
 use crate::Step;
 use crate::harness::{Contender, Fills};
 
-/// All peers. `is_large` leaves out those that would take minutes.
-pub fn all<'a>(steps: &'a [Step], is_large: bool) -> Vec<Contender<'a>> {
-    let mut contenders = vec![matchcore(steps), rust_ob(steps)];
+/// All peers. `filling` is what each has done before the clock starts; `is_large` leaves out those that
+/// would take minutes.
+pub fn all<'a>(filling: &'a [Step], steps: &'a [Step], is_large: bool) -> Vec<Contender<'a>> {
+    let mut contenders = vec![matchcore(filling, steps), rust_ob(filling, steps)];
     if !is_large {
-        contenders.extend([lobster(steps), orderbook_rs(steps)]);
+        contenders.extend([lobster(filling, steps), orderbook_rs(filling, steps)]);
     }
     contenders
 }
 
 /// It names orders by the sequence number of their command, so ids are the command's number here.
-fn matchcore(steps: &[Step]) -> Contender<'_> {
+fn matchcore<'a>(filling: &'a [Step], steps: &'a [Step]) -> Contender<'a> {
     use matchcore::*;
 
     let mut number_of = std::collections::HashMap::new();
@@ -51,14 +52,25 @@ fn matchcore(steps: &[Step]) -> Contender<'_> {
                         QuantityPolicy::Standard { quantity: Quantity(left) },
                     )),
                 }),
+                Step::Move { id, price, .. } => CommandKind::Amend(AmendCmd {
+                    order_id: OrderId(number_of[&id]),
+                    patch: AmendPatch::Limit(LimitOrderPatch::new().with_price(Price(price))),
+                }),
             };
         let meta =
             CommandMeta { sequence_number: SequenceNumber(number), timestamp: Timestamp(number) };
         Command { meta, kind }
     };
-    let commands: Vec<Command> = (0..).zip(steps).map(command).collect();
+    let all = filling.iter().chain(steps);
+    let mut commands: Vec<Command> = (0..).zip(all).map(command).collect();
+    let measured = commands.split_off(filling.len());
+    let make = move || {
+        let mut book = OrderBook::new("BENCH");
+        commands.iter().for_each(|command| drop(book.execute(command)));
+        book
+    };
     let work = move |book: &mut OrderBook, fills: &mut Fills| {
-        for command in &commands {
+        for command in &measured {
             let outcome = book.execute(command);
             if let CommandOutcome::Applied(CommandReport::Submit(effects)) = &outcome
                 && let Some(result) = effects.target_order().match_result()
@@ -70,12 +82,12 @@ fn matchcore(steps: &[Step]) -> Contender<'_> {
             black_box(outcome);
         }
     };
-    Contender::new("matchcore", || OrderBook::new("BENCH"), work)
+    Contender::new("matchcore", make, work)
 }
 
 /// It has no IOC and no reduction: the first is a limit order and a cancel, the second a cancel and
 /// a new order, which loses its priority.
-fn rust_ob(steps: &[Step]) -> Contender<'_> {
+fn rust_ob<'a>(filling: &'a [Step], steps: &'a [Step]) -> Contender<'a> {
     use rust_ob::{OrderBook, Side};
 
     enum Op {
@@ -83,19 +95,33 @@ fn rust_ob(steps: &[Step]) -> Contender<'_> {
         Cancel(u64),
     }
     let side = |is_buy| if is_buy { Side::Buy } else { Side::Sell };
-    let mut ops = Vec::new();
-    for step in steps {
-        match *step {
-            Step::Place { id, is_buy, price, qty, is_ioc } => {
-                ops.push(Op::Place(id, side(is_buy), price.into(), qty.into(), is_ioc));
-            }
-            Step::Cancel { id } => ops.push(Op::Cancel(id)),
-            Step::Reduce { id, is_buy, price, left } => {
-                ops.push(Op::Cancel(id));
-                ops.push(Op::Place(id, side(is_buy), price.into(), left.into(), false));
+    let translate = |steps: &[Step]| {
+        let mut ops = Vec::new();
+        for step in steps {
+            match *step {
+                Step::Place { id, is_buy, price, qty, is_ioc } => {
+                    ops.push(Op::Place(id, side(is_buy), price.into(), qty.into(), is_ioc));
+                }
+                Step::Cancel { id } => ops.push(Op::Cancel(id)),
+                Step::Reduce { id, is_buy, price, left }
+                | Step::Move { id, is_buy, price, left } => {
+                    ops.push(Op::Cancel(id));
+                    ops.push(Op::Place(id, side(is_buy), price.into(), left.into(), false));
+                }
             }
         }
-    }
+        ops
+    };
+    let (before, ops) = (translate(filling), translate(steps));
+    let make = move || {
+        let mut book = OrderBook::<u64>::new();
+        for op in &before {
+            if let Op::Place(id, side, price, qty, _) = *op {
+                book.process_limit_order(id, side, price, qty).expect("valid");
+            }
+        }
+        book
+    };
     let work = move |book: &mut OrderBook<u64>, fills: &mut Fills| {
         for op in &ops {
             match *op {
@@ -114,30 +140,40 @@ fn rust_ob(steps: &[Step]) -> Contender<'_> {
             }
         }
     };
-    Contender::new("rust_ob", OrderBook::<u64>::new, work)
+    Contender::new("rust_ob", make, work)
 }
 
 /// As rust_ob: no IOC with a price, no reduction.
-fn lobster(steps: &[Step]) -> Contender<'_> {
+fn lobster<'a>(filling: &'a [Step], steps: &'a [Step]) -> Contender<'a> {
     use lobster::{OrderBook, OrderEvent, OrderType, Side};
 
     let limit = |id: u64, is_buy: bool, price: u64, qty: u64| {
         let side = if is_buy { Side::Bid } else { Side::Ask };
         OrderType::Limit { id: u128::from(id), side, qty, price }
     };
-    let mut ops = Vec::new();
-    for step in steps {
-        match *step {
-            Step::Place { id, is_buy, price, qty, is_ioc } => {
-                ops.push((limit(id, is_buy, price, qty), is_ioc));
-            }
-            Step::Cancel { id } => ops.push((OrderType::Cancel { id: u128::from(id) }, false)),
-            Step::Reduce { id, is_buy, price, left } => {
-                ops.push((OrderType::Cancel { id: u128::from(id) }, false));
-                ops.push((limit(id, is_buy, price, left), false));
+    let translate = |steps: &[Step]| {
+        let mut ops = Vec::new();
+        for step in steps {
+            match *step {
+                Step::Place { id, is_buy, price, qty, is_ioc } => {
+                    ops.push((limit(id, is_buy, price, qty), is_ioc));
+                }
+                Step::Cancel { id } => ops.push((OrderType::Cancel { id: u128::from(id) }, false)),
+                Step::Reduce { id, is_buy, price, left }
+                | Step::Move { id, is_buy, price, left } => {
+                    ops.push((OrderType::Cancel { id: u128::from(id) }, false));
+                    ops.push((limit(id, is_buy, price, left), false));
+                }
             }
         }
-    }
+        ops
+    };
+    let (before, ops) = (translate(filling), translate(steps));
+    let make = move || {
+        let mut book = OrderBook::new(200_000, 10, false);
+        before.iter().for_each(|&(op, _)| drop(book.execute(op)));
+        book
+    };
     let work = move |book: &mut OrderBook, fills: &mut Fills| {
         for &(op, is_ioc) in &ops {
             let rest = match book.execute(op) {
@@ -157,7 +193,7 @@ fn lobster(steps: &[Step]) -> Contender<'_> {
             }
         }
     };
-    Contender::new("lobster", || OrderBook::new(200_000, 10, false), work)
+    Contender::new("lobster", make, work)
 }
 
 thread_local! {
@@ -165,9 +201,9 @@ thread_local! {
     static HEARD: Cell<Fills> = Cell::default();
 }
 
-fn orderbook_rs(steps: &[Step]) -> Contender<'_> {
+fn orderbook_rs<'a>(filling: &'a [Step], steps: &'a [Step]) -> Contender<'a> {
     use orderbook_rs::OrderBook;
-    use pricelevel::{Id, OrderUpdate, Quantity, Side, TimeInForce};
+    use pricelevel::{Id, OrderUpdate, Price, Quantity, Side, TimeInForce};
 
     let make = || {
         HEARD.set(Fills::default());
@@ -181,7 +217,7 @@ fn orderbook_rs(steps: &[Step]) -> Contender<'_> {
         };
         OrderBook::<()>::with_trade_listener("BENCH", Arc::new(listener))
     };
-    let work = move |book: &mut OrderBook<()>, fills: &mut Fills| {
+    fn run(book: &mut OrderBook<()>, steps: &[Step]) {
         for step in steps {
             match *step {
                 Step::Place { id, is_buy, price, qty, is_ioc } => {
@@ -198,11 +234,25 @@ fn orderbook_rs(steps: &[Step]) -> Contender<'_> {
                         new_quantity: Quantity::new(left),
                     })));
                 }
+                Step::Move { id, price, .. } => {
+                    drop(black_box(book.update_order(OrderUpdate::UpdatePrice {
+                        order_id: Id::from_u64(id),
+                        new_price: Price::new(u128::from(price)),
+                    })));
+                }
             }
         }
+    }
+    let filled = move || {
+        let mut book = make();
+        run(&mut book, filling);
+        book
+    };
+    let work = move |book: &mut OrderBook<()>, fills: &mut Fills| {
+        run(book, steps);
         *fills = HEARD.get();
     };
-    Contender::new("orderbook-rs", make, work)
+    Contender::new("orderbook-rs", filled, work)
 }
 
 /// The number inside an id made by `Id::from_u64`: the first eight bytes of its UUID.

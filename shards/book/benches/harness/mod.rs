@@ -2,7 +2,12 @@
 //! in turn so that a slow moment of the machine hits all; the median counts.
 #![allow(dead_code, missing_docs)]
 
+pub mod mix;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use suite::{Better, Figure, Spread, write_figures};
 
 /// What a book did with a flow, to see that it did the work: how many fills, and their makers and
 /// quantities mixed in order.
@@ -48,12 +53,8 @@ impl<'a> Contender<'a> {
 pub struct Measurement {
     pub flow: String,
     pub book: &'static str,
-    pub commands: usize,
-    pub rounds: usize,
-    /// Commands per second.
-    pub median: f64,
-    pub lowest: f64,
-    pub highest: f64,
+    /// Million commands per second, of each round.
+    pub rates: Vec<f64>,
     pub fills: u64,
     pub as_expected: bool,
 }
@@ -61,25 +62,31 @@ pub struct Measurement {
 /// Options of the command line.
 pub struct Options {
     pub quick: bool,
-    pub json: Option<String>,
+    pub json: Option<PathBuf>,
     pub flow: Option<String>,
     pub rounds: Option<usize>,
+    /// Runs `flow` once and nothing else, for whoever counts instructions.
+    pub once: bool,
 }
 
 impl Options {
     pub fn parse() -> Options {
-        let mut options = Options { quick: false, json: None, flow: None, rounds: None };
+        let mut options =
+            Options { quick: false, json: None, flow: None, rounds: None, once: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.quick = true,
-                "--json" => options.json = arguments.next(),
+                "--json" => options.json = arguments.next().map(PathBuf::from),
+                "--once" => options.once = true,
                 "--flow" => options.flow = arguments.next(),
                 "--rounds" => options.rounds = arguments.next().and_then(|text| text.parse().ok()),
                 // Cargo passes this one.
                 "--bench" => {}
                 other => {
-                    panic!("unknown option {other}: --quick --json FILE --flow SET --rounds N")
+                    panic!(
+                        "unknown option {other}: --quick --json FILE --flow SET --rounds N --once"
+                    )
                 }
             }
         }
@@ -109,66 +116,68 @@ pub fn measure(
     for _ in 0..rounds {
         for (at, contender) in contenders.iter_mut().enumerate() {
             let (elapsed, fills) = (contender.run)();
-            rates[at].push(commands as f64 / elapsed.as_secs_f64());
+            rates[at].push(commands as f64 / elapsed.as_secs_f64() / 1e6);
             seen[at] = fills;
         }
     }
-    let measurement = |(at, contender): (usize, &Contender<'_>)| {
-        let mut sorted = rates[at].clone();
-        sorted.sort_by(f64::total_cmp);
-        Measurement {
-            flow: flow.to_owned(),
-            book: contender.name,
-            commands,
-            rounds,
-            median: sorted[sorted.len() / 2],
-            lowest: sorted[0],
-            highest: sorted[sorted.len() - 1],
-            fills: seen[at].count,
-            as_expected: seen[at] == expected,
-        }
+    let measurement = |(at, contender): (usize, &Contender<'_>)| Measurement {
+        flow: flow.to_owned(),
+        book: contender.name,
+        rates: rates[at].clone(),
+        fills: seen[at].count,
+        as_expected: seen[at] == expected,
     };
     contenders.iter().enumerate().map(measurement).collect()
 }
 
-/// Prints the table, and writes the JSON where asked to.
-pub fn report(options: &Options, measurements: &[Measurement]) {
+/// Prints the table.
+pub fn print(measurements: &[Measurement]) {
     println!("million commands/s, one core: median (lowest to highest round)");
     for row in measurements {
-        let million = |rate: f64| rate / 1e6;
+        let Some(spread) = Spread::of(&row.rates) else { continue };
         println!(
             "{:<16} {:<14} {:>7.2} ({:>6.2} to {:>6.2}) {:>3} rounds  {:>7} fills{}",
             row.flow,
             row.book,
-            million(row.median),
-            million(row.lowest),
-            million(row.highest),
-            row.rounds,
+            spread.median,
+            spread.lowest,
+            spread.highest,
+            row.rates.len(),
             row.fills,
             if row.as_expected { "" } else { "  NOT the expected fills" },
         );
     }
-    let Some(path) = &options.json else { return };
-    let rows: Vec<String> = measurements
-        .iter()
-        .map(|row| {
-            format!(
-                concat!(
-                    "  {{\"flow\": \"{}\", \"book\": \"{}\", \"commands\": {}, \"rounds\": {}, ",
-                    "\"median_commands_per_second\": {:.0}, \"lowest\": {:.0}, \"highest\": {:.0}, ",
-                    "\"fills\": {}, \"fills_as_expected\": {}}}"
-                ),
-                row.flow,
-                row.book,
-                row.commands,
-                row.rounds,
-                row.median,
-                row.lowest,
-                row.highest,
-                row.fills,
-                row.as_expected
-            )
-        })
-        .collect();
-    std::fs::write(path, format!("[\n{}\n]\n", rows.join(",\n"))).expect("JSON is written");
+}
+
+/// One book's rate on one flow.
+pub fn figure(name: &str, row: &Measurement) -> Figure {
+    let (title, unit) = (format!("{}, {}", row.book, row.flow), "M commands/s");
+    let figure = Figure::new(name, &title, unit, Better::Higher, row.rates.clone());
+    match row.as_expected {
+        true => figure,
+        false => figure.note(format!("{} fills, not the expected ones", row.fills)),
+    }
+}
+
+/// Writes the figures where asked to.
+pub fn write(options: &Options, figures: &[Figure]) {
+    if let Some(path) = &options.json {
+        write_figures(path, figures).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+/// Small, repeatable pseudo-random numbers.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new() -> Random {
+        Random(88_172_645_463_325_252)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
 }

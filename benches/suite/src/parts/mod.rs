@@ -1,0 +1,3 @@
+//! One file a part.
+
+pub mod replay;

@@ -1,0 +1,107 @@
+//! Which parts there are, and what each starts.
+//!
+//! A part is a process that leaves its figures in a file; a part that cannot be measured on this
+//! machine says why and leaves none.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A part.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Its name on the command line and in the document's marks.
+    pub name: &'static str,
+    /// What it measures.
+    pub title: &'static str,
+    /// What starts it.
+    pub start: Start,
+}
+
+/// What starts a part.
+#[derive(Clone, Copy)]
+pub enum Start {
+    /// A benchmark of a package.
+    Bench {
+        /// The package, as cargo names it.
+        package: &'static str,
+        /// The benchmark.
+        bench: &'static str,
+    },
+    /// The package of the other crates' books.
+    Peers,
+    /// An example of `shards/runtime`.
+    Example(&'static str),
+    /// This program.
+    Own,
+}
+
+const fn bench(package: &'static str, bench: &'static str) -> Start {
+    Start::Bench { package, bench }
+}
+
+/// All parts, in the order in which they run.
+pub const PARTS: [Part; 6] = [
+    Part { name: "book", title: "the book alone, one core", start: bench("ringbook-book", "book") },
+    Part { name: "peers", title: "the book beside other crates' books", start: Start::Peers },
+    Part {
+        name: "shard",
+        title: "ledger, book and protocol of one shard, without disk",
+        start: bench("ringbook-engine", "shard"),
+    },
+    Part {
+        name: "replay",
+        title: "whole flows in process, the journal on disk",
+        start: Start::Own,
+    },
+    Part { name: "disk", title: "one durable direct write", start: Start::Example("measure_disk") },
+    Part {
+        name: "metrics",
+        title: "what recording a metric costs",
+        start: bench("ringbook-telemetry", "record"),
+    },
+];
+
+/// Where things are.
+pub struct Places {
+    /// The project.
+    pub root: PathBuf,
+    /// Cargo's target directory.
+    pub target: PathBuf,
+    /// For what servers and benchmarks write, on a real disk; removed at the end.
+    pub scratch: PathBuf,
+}
+
+impl Part {
+    /// The process that measures it.
+    pub fn command(&self, places: &Places, quick: bool, json: &Path) -> std::io::Result<Command> {
+        let mut command = match self.start {
+            Start::Own => Command::new(std::env::current_exe()?),
+            _ => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+        };
+        command.current_dir(&places.root).env("CARGO_TARGET_DIR", &places.target);
+        command.env("BENCH_SCRATCH", &places.scratch);
+        match self.start {
+            Start::Bench { package, bench } => {
+                command.args(["bench", "--quiet", "-p", package, "--bench", bench, "--"]);
+            }
+            Start::Peers => {
+                // Its profile and lock file are its own.
+                command.env("CARGO_TARGET_DIR", places.target.join("peers"));
+                command.args(["run", "--quiet", "--release", "--manifest-path"]);
+                command.args(["benches/peers/Cargo.toml", "--"]);
+            }
+            Start::Example(example) => {
+                command.args(["run", "--quiet", "--release", "-p", "ringbook-runtime"]);
+                command.args(["--example", example, "--"]).arg(&places.scratch);
+            }
+            Start::Own => {
+                command.args(["part", self.name]);
+            }
+        }
+        if quick {
+            command.arg("--quick");
+        }
+        command.arg("--json").arg(json);
+        Ok(command)
+    }
+}
