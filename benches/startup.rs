@@ -1,6 +1,6 @@
 //! How fast a data directory is taken up again: replay of a journal, and start from a snapshot.
 //!
-//! `cargo bench --bench startup -- [--quick] [DIRECTORY]`
+//! `cargo bench --bench startup -- [--quick] [--json FILE] [DIRECTORY]`
 //!
 //! A node with one shard and one with two each take 100,000 users and 1,000,000 resting orders, with
 //! journals on disk; then they are started from those journals, then from snapshots. Another takes
@@ -22,6 +22,7 @@ use money::{
     SymbolSpec, TimeInForce, UserId,
 };
 use runtime::{Client, Driver, Layout, NodeConfig, Ready, Request, SnapshotPolicy};
+use suite::{Better, Figure, write_figures};
 
 const USERS: u64 = 100_000;
 const ORDERS: u64 = 1_000_000;
@@ -34,6 +35,9 @@ const SYMBOLS: u32 = 10;
 /// Commands under way at once.
 const WINDOW: usize = 4_096;
 const ROUNDS: usize = 5;
+/// A million open orders recovered, in s; records replayed, in millions a second.
+const AIM_SNAPSHOT_S: f64 = 1.0;
+const AIM_RECORDS: f64 = 2.0;
 /// How long to leave a shard alone whose journal waits for its next segment.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
@@ -57,7 +61,10 @@ fn main() {
     let orders = ORDERS / divisor;
     let large = Size { users: USERS / divisor, orders, resting: orders };
     let active = Size { users: ACTIVE_USERS, orders, resting: ACTIVE_ORDERS };
-    let parent = words.iter().find(|word| !word.starts_with("--"));
+    let json = words.iter().position(|word| word == "--json").map(|at| at + 1);
+    let is_parent = |at: usize, word: &str| !word.starts_with("--") && Some(at) != json;
+    let parent = words.iter().enumerate().find(|(at, word)| is_parent(*at, word));
+    let parent = parent.map(|(_, word)| word);
     let parent = parent.map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let directory = tempfile::Builder::new().prefix("startup-").tempdir_in(parent);
     let directory = directory.expect("a directory for journals");
@@ -65,19 +72,53 @@ fn main() {
         "{:<30} {:>6} {:>12} {:>10} {:>10} {:>14}",
         "start from", "shards", "open orders", "median ms", "worst ms", "per second"
     );
+    let mut figures = Vec::new();
     for shards in [1, 2] {
         let data = directory.path().join(format!("large-{shards}"));
         run(&data, shards, Some(fill(large)));
-        measure("the journal, all orders open", &data, shards, large);
+        figures.extend(measure("the journal, all orders open", &data, shards, large));
         write_snapshots(&data, shards);
-        measure("snapshots", &data, shards, large);
+        figures.extend(measure("snapshots", &data, shards, large));
         let data = directory.path().join(format!("active-{shards}"));
         run(&data, shards, Some(fill(active)));
-        measure("the journal, a market at work", &data, shards, active);
+        figures.extend(measure("the journal, a market at work", &data, shards, active));
+    }
+    if let Some(at) = json {
+        let path = Path::new(&words[at]);
+        write_figures(path, &figures).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
 
-fn measure(what: &str, data: &Path, shards: u16, size: Size) {
+/// Seconds and, of a journal, million records per second. The aims are those of a million orders.
+fn figures(what: &str, shards: u16, size: Size, times: &[Duration], records: u64) -> Vec<Figure> {
+    let name = match what {
+        "snapshots" => "snapshot",
+        "the journal, a market at work" => "journal",
+        _ => "journal-open",
+    };
+    let row = match shards {
+        1 => format!("start/{name}"),
+        _ => format!("start/{name}/{shards}"),
+    };
+    let plural = if shards == 1 { "" } else { "s" };
+    let orders = size.resting.min(size.orders);
+    let title = format!("{orders} open orders from {what}, {shards} shard{plural}");
+    let flags = "cores all, the node's own recovery time";
+    let command = "cargo bench --bench startup";
+    let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
+    let rates = seconds.iter().map(|seconds| records as f64 / seconds / 1e6).collect();
+    let is_full = size.orders == ORDERS;
+    if name == "snapshot" {
+        let figure = Figure::new(&row, &title, "s", Better::Lower, seconds).from(flags, command);
+        return vec![if is_full { figure.target(AIM_SNAPSHOT_S) } else { figure }];
+    }
+    let time = Figure::new(&format!("{row}/time"), &title, "s", Better::Lower, seconds);
+    let title = format!("{title}, replay");
+    let rate = Figure::new(&row, &title, "M records/s", Better::Higher, rates);
+    vec![rate.target(AIM_RECORDS), time].into_iter().map(|one| one.from(flags, command)).collect()
+}
+
+fn measure(what: &str, data: &Path, shards: u16, size: Size) -> Vec<Figure> {
     let mut times = Vec::new();
     let mut records = 0;
     for _ in 0..ROUNDS {
@@ -96,6 +137,7 @@ fn measure(what: &str, data: &Path, shards: u16, size: Size) {
         worst.as_millis(),
         items as f64 / median.as_secs_f64() / 1e6
     );
+    figures(what, shards, size, &times, records)
 }
 
 /// Starts a node, has it do something, and stops it.

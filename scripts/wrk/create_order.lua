@@ -2,10 +2,11 @@
 -- out in turn. (Built per request, wrk itself is the limit at about 62,000 requests/s.)
 --
 --   wrk -t1 -c64 -d10s --latency -s scripts/wrk/create_order.lua http://127.0.0.1:PORT
---       [-- USERS [SYMBOL [PRICE [TICK [QTY]]]]]
+--       [-- USERS [SYMBOL [PRICE [TICK [QTY [PIPELINE]]]]]]
 --
 -- Users 1 to USERS in turn, BUY and SELL in turn, prices spread evenly a few ticks around PRICE on
--- both sides, so that about half of the orders meet one and the book stays shallow.
+-- both sides, so that about half of the orders meet one and the book stays shallow. With PIPELINE each
+-- connection sends so many requests at once, and wrk waits for all of their answers.
 
 local REQUESTS = 4096
 local SPREAD_TICKS = 8
@@ -19,6 +20,7 @@ function init(arguments)
   local price = tonumber(arguments[3]) or 50000
   local tick = tonumber(arguments[4]) or 1
   local quantity = arguments[5] or "0.001"
+  local pipeline = tonumber(arguments[6]) or 1
   -- The same sequence in every run.
   math.randomseed(20260101)
   for index = 1, REQUESTS do
@@ -32,6 +34,17 @@ function init(arguments)
       ["X-User-ID"] = tostring((index - 1) % users + 1),
     }
     requests[index] = wrk.format("POST", "/api/v1/create_order", headers, body)
+  end
+  if pipeline > 1 then
+    local single = requests
+    requests = {}
+    for index = 1, REQUESTS do
+      local burst = {}
+      for offset = 0, pipeline - 1 do
+        burst[offset + 1] = single[(index * pipeline + offset) % REQUESTS + 1]
+      end
+      requests[index] = table.concat(burst)
+    end
   end
 end
 

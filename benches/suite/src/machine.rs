@@ -64,7 +64,7 @@ impl Machine {
 
     /// Of the file that the figures are kept in.
     pub fn file_name(&self) -> String {
-        self.time.replace([' ', ':'], "-")
+        format!("{}-{}", self.time.replace([' ', ':'], "-"), self.at_s % 60)
     }
 }
 

@@ -8,6 +8,7 @@ mod own;
 mod parts;
 mod plan;
 mod run;
+mod server;
 mod table;
 
 use std::process::ExitCode;

@@ -19,7 +19,13 @@ pub struct Context {
 type Measure = fn(&Context) -> Result<Vec<Figure>>;
 
 /// By name.
-pub const OWN_PARTS: [(&str, Measure); 1] = [("replay", parts::replay::measure)];
+pub const OWN_PARTS: [(&str, Measure); 5] = [
+    ("replay", parts::replay::measure),
+    ("http", parts::http::measure),
+    ("latency", parts::latency::measure),
+    ("start", parts::start::measure),
+    ("memory", parts::memory::measure),
+];
 
 /// Runs one of them and leaves its figures in the file.
 pub fn run(wanted: &Own) -> Result<()> {

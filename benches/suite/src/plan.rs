@@ -31,6 +31,8 @@ pub enum Start {
     Peers,
     /// An example of `shards/runtime`.
     Example(&'static str),
+    /// `benches/fanout.rs`, which needs another server beside.
+    Fanout,
     /// This program.
     Own,
 }
@@ -40,7 +42,7 @@ const fn bench(package: &'static str, bench: &'static str) -> Start {
 }
 
 /// All parts, in the order in which they run.
-pub const PARTS: [Part; 6] = [
+pub const PARTS: [Part; 12] = [
     Part { name: "book", title: "the book alone, one core", start: bench("ringbook-book", "book") },
     Part { name: "peers", title: "the book beside other crates' books", start: Start::Peers },
     Part {
@@ -53,6 +55,16 @@ pub const PARTS: [Part; 6] = [
         title: "whole flows in process, the journal on disk",
         start: Start::Own,
     },
+    Part { name: "http", title: "create_order under wrk beside a bare server", start: Start::Own },
+    Part { name: "latency", title: "order to durable answer at given rates", start: Start::Own },
+    Part {
+        name: "credentials",
+        title: "CPU per order by credential",
+        start: bench("ringbook", "credentials"),
+    },
+    Part { name: "fanout", title: "trades to many WebSockets", start: Start::Fanout },
+    Part { name: "start", title: "from the command to the first answer", start: Start::Own },
+    Part { name: "memory", title: "idle, per user, open order and connection", start: Start::Own },
     Part { name: "disk", title: "one durable direct write", start: Start::Example("measure_disk") },
     Part {
         name: "metrics",
@@ -72,6 +84,16 @@ pub struct Places {
 }
 
 impl Part {
+    /// Whether the project has it: a benchmark in a file of its own may not be there yet.
+    pub fn is_there(&self, places: &Places) -> bool {
+        match self.start {
+            Start::Bench { package: "ringbook", bench } => {
+                places.root.join(format!("benches/{bench}.rs")).exists()
+            }
+            _ => true,
+        }
+    }
+
     /// The process that measures it.
     pub fn command(&self, places: &Places, quick: bool, json: &Path) -> std::io::Result<Command> {
         let mut command = match self.start {
@@ -93,6 +115,11 @@ impl Part {
             Start::Example(example) => {
                 command.args(["run", "--quiet", "--release", "-p", "ringbook-runtime"]);
                 command.args(["--example", example, "--"]).arg(&places.scratch);
+            }
+            Start::Fanout => {
+                command.args(["bench", "--quiet", "-p", "ringbook", "--bench", "fanout", "--"]);
+                command.arg("--bare").arg(places.target.join("release/examples/bare_frames"));
+                command.arg(&places.scratch);
             }
             Start::Own => {
                 command.args(["part", self.name]);

@@ -1,3 +1,7 @@
 //! One file a part.
 
+pub mod http;
+pub mod latency;
+pub mod memory;
 pub mod replay;
+pub mod start;
