@@ -9,6 +9,8 @@ mod security {
     mod credentials;
     mod forge;
     mod matrix;
+    mod messages;
     mod routes;
+    mod smuggling;
     mod stand;
 }

@@ -103,6 +103,10 @@ impl Key {
         format!("{}.{}", self.id, self.hmac_secret())
     }
 
+    pub fn is_hmac(&self) -> bool {
+        matches!(self.secret, Secret::Hmac(_))
+    }
+
     pub fn hmac_secret(&self) -> &str {
         match &self.secret {
             Secret::Hmac(secret) => secret,
