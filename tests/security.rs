@@ -7,9 +7,13 @@ mod support;
 
 mod security {
     mod credentials;
+    mod floods;
     mod forge;
+    mod frames;
+    mod honest;
     mod matrix;
     mod messages;
+    mod rates;
     mod routes;
     mod smuggling;
     mod stand;
