@@ -13,8 +13,10 @@ mod security {
     mod honest;
     mod matrix;
     mod messages;
+    mod others;
     mod rates;
     mod routes;
     mod smuggling;
     mod stand;
+    mod tokens;
 }

@@ -243,7 +243,7 @@ fn who_is_too_fast_is_told_when_to_come_again_and_is_then_admitted() {
     socket.ask(&json!({"method": "auth.login", "params": params, "id": 0}));
     let cancel = json!({"method": "order.cancel", "params": {"client_order_id": "none"}, "id": 1});
     let mut refused = (0..100).map(|_| socket.ask(&cancel)["error"].clone());
-    
+
     let refused = refused.find(|error| error["code"] == 42901).expect("a refusal");
     let retry_ms = refused["details"]["retry_after_ms"].as_u64().expect("a time");
     assert!((1..=1_000).contains(&retry_ms), "{refused}");
