@@ -18,6 +18,11 @@ impl Raw {
         Raw { stream, pending: Vec::new() }
     }
 
+    /// Goes on with a connection that somebody has begun.
+    pub fn over(stream: TcpStream) -> Raw {
+        Raw { stream, pending: Vec::new() }
+    }
+
     /// Sends. The server may have closed already, so an error is none of the test's.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Raw {
         let _ = self.stream.write_all(bytes.as_ref());

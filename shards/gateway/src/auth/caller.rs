@@ -69,7 +69,9 @@ impl Caller {
         let is_good = match self.means {
             Means::Nobody | Means::Development | Means::AdminToken => true,
             Means::Key(key) => identities.key(key).is_some_and(|record| !record.is_expired(now_ms)),
-            Means::Session(session) => identities.session(session).is_some(),
+            Means::Session(session) => {
+                identities.session(session).is_some_and(|record| now_ms < record.expires_ms)
+            }
         };
         let role = self.user.map_or(self.role, |user| identities.role(user));
         is_good.then_some(Caller { role, ..*self })
@@ -79,6 +81,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use identity::SessionRecord;
 
     #[test]
     fn a_key_restricts_what_its_role_allows_and_adds_nothing() {
@@ -101,5 +104,15 @@ mod tests {
         let means = Means::Session(SessionId(5));
         let caller = Caller { means, ..Caller::development(UserId(1), &Identities::default()) };
         assert_eq!(caller.again(&Identities::default(), 0), None);
+        let mut identities = Identities::default();
+        assert!(identities.restore_session(SessionRecord {
+            session: SessionId(5),
+            user: UserId(1),
+            token_hash: [0; 32],
+            opened_ms: 0,
+            expires_ms: 100,
+        }));
+        assert_eq!(caller.again(&identities, 99), Some(caller));
+        assert_eq!(caller.again(&identities, 100), None);
     }
 }

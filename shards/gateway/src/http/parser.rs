@@ -2,7 +2,7 @@
 //!
 //! httparse reads the grammar; what it tolerates and a proxy might read in another way is refused
 //! here: bare CR or LF, two framings of one body, a framing given twice, codings other than
-//! `chunked`, a missing or second Host.
+//! `chunked`, a missing or second Host, or one beside a target that names another.
 
 use std::mem::MaybeUninit;
 
@@ -20,6 +20,10 @@ impl Span {
     fn of(part: &[u8], whole: &[u8]) -> Span {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();
         Span { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    fn is_not(&self, text: &str, whole: &[u8]) -> bool {
+        !self.bytes(whole).eq_ignore_ascii_case(text.as_bytes())
     }
 
     pub fn bytes<'a>(&self, whole: &'a [u8]) -> &'a [u8] {
@@ -81,7 +85,12 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, RejectionReason> 
         fields.take(header.name, header.value, whole)?;
     }
     let method = Method::parse(method);
-    let (path, query) = split_target(method, target)?;
+    let (authority, path, query) = split_target(method, target)?;
+    if authority
+        .is_some_and(|authority| fields.host.is_some_and(|host| host.is_not(authority, whole)))
+    {
+        return Err(RejectionReason::Header("Host", "differs from the request target's"));
+    }
     Ok(Some(Head {
         length,
         method,
@@ -121,17 +130,19 @@ fn has_bare_line_end(head: &[u8]) -> bool {
     bare
 }
 
-/// Path and query of a request target in origin-form or absolute-form.
-fn split_target(method: Method, target: &str) -> Result<(&str, Option<&str>), RejectionReason> {
+/// Authority, path and query of a request target in origin-form or absolute-form.
+type Target<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+
+fn split_target(method: Method, target: &str) -> Result<Target<'_>, RejectionReason> {
     const BAD: RejectionReason = RejectionReason::Malformed("request target is malformed");
     if !target.is_ascii() || target.contains('#') {
         return Err(BAD);
     }
     if target == "*" && method == Method::Options {
-        return Ok((target, None));
+        return Ok((None, target, None));
     }
-    let origin_form = if target.starts_with('/') {
-        target
+    let (authority, origin_form) = if target.starts_with('/') {
+        (None, target)
     } else {
         let rest = ["http://", "https://"]
             .iter()
@@ -141,22 +152,22 @@ fn split_target(method: Method, target: &str) -> Result<(&str, Option<&str>), Re
             })
             .ok_or(BAD)?;
         match rest.find(['/', '?']) {
-            Some(at) if rest.as_bytes()[at] == b'/' => &rest[at..],
+            Some(at) if rest.as_bytes()[at] == b'/' => (Some(&rest[..at]), &rest[at..]),
             // An absolute form may leave the path out; the query then has nowhere to hang.
             Some(_) => return Err(BAD),
-            None => return Ok((&target[..0], None)),
+            None => return Ok((Some(rest), &target[..0], None)),
         }
     };
     match origin_form.split_once('?') {
-        Some((path, query)) => Ok((path, Some(query))),
-        None => Ok((origin_form, None)),
+        Some((path, query)) => Ok((authority, path, Some(query))),
+        None => Ok((authority, origin_form, None)),
     }
 }
 
 /// What the headers say, taken one by one.
 struct Fields {
     is_http_1_1: bool,
-    has_host: bool,
+    host: Option<Span>,
     content_length: Option<usize>,
     is_chunked: bool,
     asks_close: bool,
@@ -175,7 +186,7 @@ impl Fields {
     fn new(is_http_1_1: bool) -> Fields {
         Fields {
             is_http_1_1,
-            has_host: false,
+            host: None,
             content_length: None,
             is_chunked: false,
             asks_close: false,
@@ -195,7 +206,7 @@ impl Fields {
     fn take(&mut self, name: &str, value: &[u8], whole: &[u8]) -> Result<(), RejectionReason> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is("host") => once(&mut self.has_host, "Host")?,
+            4 if is("host") => span_once(&mut self.host, "Host", value, whole)?,
             6 if is("expect") => self.take_expect(value)?,
             6 if is("prefer") => {
                 self.prefers_wait |= tokens(value).any(|token| {
@@ -269,7 +280,7 @@ impl Fields {
     }
 
     fn framing(&self) -> Result<Framing, RejectionReason> {
-        if self.is_http_1_1 && !self.has_host {
+        if self.is_http_1_1 && self.host.is_none() {
             return Err(RejectionReason::Header("Host", "is missing"));
         }
         match (self.is_chunked, self.content_length) {

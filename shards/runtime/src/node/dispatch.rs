@@ -370,7 +370,7 @@ impl Node {
                 self.turn.notify();
             }
             (Waiter::AdmittingSocket { socket, caller, login }, Tell::Admitted) => {
-                self.open_user(&socket, caller, login, None);
+                self.let_in(&socket, caller, login);
             }
             (Waiter::IfUser { http, command }, Tell::Reply(reply)) => {
                 self.user_found(http, *command, reply);

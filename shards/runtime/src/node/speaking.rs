@@ -105,15 +105,8 @@ impl Node {
             let detail = "this connection is another user's already";
             return self.login_refused(socket, &caller, login, Code::AuthFailed, detail);
         }
-        if socket.user() == Some(user) {
-            socket.set_caller(caller);
-            if let Some(Login::Rpc(tag)) = login {
-                self.rpc_logged_in(socket, &tag, &caller, true);
-            }
-            return;
-        }
         match seal {
-            None => self.open_user(socket, caller, login, None),
+            None => self.let_in(socket, caller, login),
             Some(seal) => {
                 socket.opening.set(true);
                 let admission = Admission { user, cost: Cost::Requests(1), seal: Some(seal) };
@@ -123,6 +116,20 @@ impl Node {
                 self.ask(self.placement.home_of(user), token, Ask::Admit(admission));
                 self.turn.notify();
             }
+        }
+    }
+
+    /// Somebody whose credential is good, and whose signature was not used before.
+    pub(super) fn let_in(&self, socket: &Rc<Socket>, caller: Caller, login: Option<Login>) {
+        if socket.user() != caller.user {
+            return self.open_user(socket, caller, login, None);
+        }
+        // Its events come already; what it may has changed.
+        socket.opening.set(false);
+        socket.outlet.resume.notify();
+        socket.set_caller(caller);
+        if let Some(Login::Rpc(tag)) = login {
+            self.rpc_logged_in(socket, &tag, &caller, true);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::commit::prepare;
 use super::node::Node;
+use super::outlet::Flush;
 
 /// How often peers are told what is applied here, when nothing else tells them.
 const CONFIRM_EVERY: Duration = Duration::from_millis(100);
@@ -31,6 +32,10 @@ pub(crate) async fn tick(node: Rc<Node>) {
             let sockets: Vec<_> =
                 node.sockets.borrow().iter().map(|(_, socket)| socket.clone()).collect();
             for socket in sockets {
+                // No change tells that a key has come to its end: it is looked for.
+                if node.caller_now(&socket).is_none() {
+                    socket.clone().flush();
+                }
                 socket.check_limits(node.clock.now_ms());
                 node.follow_new_symbols(&socket);
             }
