@@ -19,9 +19,10 @@ pub struct Context {
 type Measure = fn(&Context) -> Result<Vec<Figure>>;
 
 /// By name.
-pub const OWN_PARTS: [(&str, Measure); 5] = [
+pub const OWN_PARTS: [(&str, Measure); 6] = [
     ("replay", parts::replay::measure),
     ("http", parts::http::measure),
+    ("profile", parts::profile::measure),
     ("latency", parts::latency::measure),
     ("start", parts::start::measure),
     ("memory", parts::memory::measure),

@@ -42,7 +42,7 @@ const fn bench(package: &'static str, bench: &'static str) -> Start {
 }
 
 /// All parts, in the order in which they run.
-pub const PARTS: [Part; 12] = [
+pub const PARTS: [Part; 13] = [
     Part { name: "book", title: "the book alone, one core", start: bench("ringbook-book", "book") },
     Part { name: "peers", title: "the book beside other crates' books", start: Start::Peers },
     Part {
@@ -56,6 +56,7 @@ pub const PARTS: [Part; 12] = [
         start: Start::Own,
     },
     Part { name: "http", title: "create_order under wrk beside a bare server", start: Start::Own },
+    Part { name: "profile", title: "CPU per order by part", start: Start::Own },
     Part { name: "latency", title: "order to durable answer at given rates", start: Start::Own },
     Part {
         name: "credentials",

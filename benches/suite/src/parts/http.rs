@@ -21,13 +21,14 @@ const AIM_CONNECTIONS: usize = 64;
 
 /// One load.
 #[derive(Clone, Copy)]
-struct Case {
+pub struct Case {
     shards: usize,
     connections: usize,
     pipeline: usize,
 }
 
-const fn case(shards: usize, connections: usize, pipeline: usize) -> Case {
+/// A load.
+pub const fn case(shards: usize, connections: usize, pipeline: usize) -> Case {
     Case { shards, connections, pipeline }
 }
 
@@ -46,9 +47,10 @@ const QUICK_CASES: [Case; 4] =
 
 /// What a server did under one load.
 #[derive(Clone, Copy)]
-struct Sample {
+pub struct Sample {
     per_s: f64,
-    cpu_us: f64,
+    /// µs of the server's processor time per request.
+    pub cpu_us: f64,
     p50_us: f64,
     p99_us: f64,
 }
@@ -110,7 +112,8 @@ fn bare(context: &Context, shards: usize, cores: &Cores) -> Result<Server> {
     Server::start(command, port, &context.places.scratch, &cores.server)
 }
 
-fn ringbook(context: &Context, shards: usize, cores: &Cores) -> Result<Server> {
+/// Starts it anew on empty data.
+pub fn ringbook(context: &Context, shards: usize, cores: &Cores) -> Result<Server> {
     let scratch = &context.places.scratch;
     let data = scratch.join("http");
     let _ = std::fs::remove_dir_all(&data);
@@ -121,7 +124,8 @@ fn ringbook(context: &Context, shards: usize, cores: &Cores) -> Result<Server> {
     Server::ringbook(&context.places.target, scratch, &cores.server, &arguments)
 }
 
-fn load(server: &Server, case: Case, seconds: u32, cores: &Cores) -> Result<Sample> {
+/// Lets wrk loose on it.
+pub fn load(server: &Server, case: Case, seconds: u32, cores: &Cores) -> Result<Sample> {
     let before = server.cpu_s()?;
     let mut command = Command::new("wrk");
     let duration = format!("{seconds}s");

@@ -1,0 +1,122 @@
+//! Where the processor time of an order goes, by part: samples of the server under wrk.
+//!
+//! `perf` samples the server's threads. A sample in the program is charged to the innermost source file
+//! of ours that it was in, inlined functions included, a sample in the kernel to what the kernel was
+//! about. The shares are multiplied with the processor time of an order in the same round.
+
+mod samples;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use suite::{Better, Figure};
+
+use super::http::{self, Case};
+use crate::own::Context;
+use crate::server::{Cores, Server, spawn_on};
+use samples::{Sample, read_samples};
+use sources::Sources;
+
+const ROUNDS: usize = 3;
+const SECONDS: u32 = 8;
+const QUICK_SECONDS: u32 = 4;
+/// wrk has to get going before samples are taken, and to outlast them.
+const MARGIN: Duration = Duration::from_secs(1);
+/// Samples per second; no multiple of what else happens regularly.
+const FREQUENCY_HZ: u32 = 1_997;
+const CASE: Case = http::case(1, 64, 1);
+/// Parts that take less than this share are told together.
+const SMALL: f64 = 0.01;
+
+/// The figures.
+pub fn measure(context: &Context) -> Result<Vec<Figure>> {
+    for program in ["wrk", "perf", "addr2line", "readelf"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            println!("skipped: {program} is not installed");
+            return Ok(Vec::new());
+        }
+    }
+    let (rounds, seconds) = if context.quick { (1, QUICK_SECONDS) } else { (ROUNDS, SECONDS) };
+    std::fs::write(context.places.scratch.join("http.toml"), http::exchange())?;
+    let cores = Cores::split(1)?;
+    let mut told: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for round in 0..rounds {
+        let shares = round_of(context, &cores, seconds)?;
+        for (part, cpu_us) in shares {
+            let values = told.entry(part).or_default();
+            values.resize(round, 0.0);
+            values.push(cpu_us);
+        }
+    }
+    told.values_mut().for_each(|values| values.resize(rounds, 0.0));
+    let flags = format!(
+        "serve --shards 1 --cores {}, wrk -c64 on core {}, perf record -F {FREQUENCY_HZ}",
+        Cores::list(&cores.server),
+        Cores::list(&cores.client)
+    );
+    let mut figures: Vec<Figure> = told
+        .into_iter()
+        .map(|(part, values)| {
+            let row = format!("profile/{}", part.replace([' ', ','], "-"));
+            Figure::new(&row, &part, "µs of CPU/order", Better::Lower, values)
+                .from(&flags, "scripts/bench profile")
+        })
+        .collect();
+    let median = |figure: &Figure| figure.spread().map_or(0.0, |spread| spread.median);
+    figures.sort_by(|a, b| median(b).total_cmp(&median(a)));
+    Ok(figures)
+}
+
+/// µs of processor time per order by part, in one round.
+fn round_of(context: &Context, cores: &Cores, seconds: u32) -> Result<BTreeMap<String, f64>> {
+    let server = http::ringbook(context, 1, cores)?;
+    let data = context.places.scratch.join("perf.data");
+    let sampled = thread::scope(|scope| {
+        let sampling = scope.spawn(|| {
+            thread::sleep(MARGIN);
+            record(&server, cores, &data, Duration::from_secs(seconds.into()) - 2 * MARGIN)
+        });
+        let load = http::load(&server, CASE, seconds, cores);
+        let recorded = sampling.join().expect("the thread does not panic");
+        recorded.and(load)
+    })?;
+    let binary = context.places.target.join("release/ringbook");
+    let mut sources = Sources::open(&binary, server.pid(), &context.places.root)?;
+    let samples = read_samples(&data)?;
+    ensure!(!samples.is_empty(), "perf has no samples: is kernel.perf_event_paranoid above 2?");
+    sources.resolve(samples.iter().filter_map(|sample| match sample {
+        Sample::Program(address) => Some(*address),
+        Sample::Kernel(_) => None,
+    }))?;
+    let each = sampled.cpu_us / samples.len() as f64;
+    let mut parts: BTreeMap<String, f64> = BTreeMap::new();
+    for sample in &samples {
+        let part = match sample {
+            Sample::Program(address) => sources.part(*address),
+            Sample::Kernel(part) => format!("kernel: {part}"),
+        };
+        *parts.entry(part).or_default() += each;
+    }
+    let is_small = |cpu_us: f64| cpu_us < SMALL * sampled.cpu_us;
+    let small: f64 = parts.values().copied().filter(|&cpu_us| is_small(cpu_us)).sum();
+    parts.retain(|_, cpu_us| !is_small(*cpu_us));
+    *parts.entry("everything else".to_owned()).or_default() += small;
+    parts.insert("all of it".to_owned(), sampled.cpu_us);
+    Ok(parts)
+}
+
+fn record(server: &Server, cores: &Cores, data: &Path, time: Duration) -> Result<()> {
+    let mut command = Command::new("perf");
+    let frequency = FREQUENCY_HZ.to_string();
+    command.args(["record", "--quiet", "--event", "cpu-clock", "--call-graph", "fp"]);
+    command.args(["--freq", &frequency, "--pid", &server.pid().to_string(), "--output"]);
+    command.arg(data).args(["--", "sleep", &time.as_secs().to_string()]);
+    let status = spawn_on(&cores.client, command.stderr(Stdio::null()))?.wait();
+    ensure!(status.context("perf")?.success(), "perf record failed");
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What perf has sampled.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+/// Where a sample was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// At an address of the program.
+    Program(u64),
+    /// In the kernel, about this.
+    Kernel(&'static str),
+}
+
+/// What the kernel is about, by the beginning of a function's name: the first match of the innermost
+/// function that has one.
+const KERNEL: [(&str, &[&str]); 6] = [
+    (
+        "disk",
+        &[
+            "blk_",
+            "blkdev",
+            "bio_",
+            "submit_bio",
+            "ext4",
+            "iomap",
+            "dio_",
+            "virtblk",
+            "virtio_",
+            "jbd2",
+        ],
+    ),
+    (
+        "sockets",
+        &[
+            "tcp_",
+            "__tcp",
+            "inet",
+            "ip_",
+            "__ip",
+            "sock_",
+            "__sock",
+            "skb",
+            "__skb",
+            "net_",
+            "__netif",
+            "netif",
+            "loopback",
+            "__dev_queue",
+            "dev_hard",
+            "process_backlog",
+            "napi",
+            "sk_",
+            "__sk",
+            "kfree_skb",
+            "__kfree_skb",
+            "__alloc_skb",
+            "nf_",
+            "import_ubuf",
+            "release_sock",
+            "lock_sock",
+        ],
+    ),
+    ("io_uring", &["io_", "__io_", "__do_sys_io_uring", "__x64_sys_io_uring"]),
+    ("polling sockets", &["ep_", "do_epoll", "__pollwait"]),
+    (
+        "scheduling",
+        &[
+            "schedule",
+            "__schedule",
+            "try_to_wake",
+            "ttwu",
+            "dequeue_",
+            "enqueue_",
+            "pick_next",
+            "finish_task",
+            "futex",
+            "update_",
+            "hrtimer",
+            "tick_",
+            "__hrtimer",
+            "do_idle",
+        ],
+    ),
+    ("entering and leaving", &["syscall", "do_syscall", "entry_SYSCALL", "exit_to_user"]),
+];
+
+/// Reads the file of `perf record`.
+pub fn read_samples(data: &Path) -> Result<Vec<Sample>> {
+    let mut command = Command::new("perf");
+    command.args(["script", "--fields", "ip,sym", "--input"]).arg(data);
+    let output = command.output()?;
+    ensure!(output.status.success(), "perf script: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Samples are blocks of lines, innermost function first: address, name.
+fn parse(text: &str) -> Vec<Sample> {
+    let blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
+    blocks.filter_map(sample).collect()
+}
+
+fn sample(block: &str) -> Option<Sample> {
+    let frames: Vec<(u64, &str)> = block
+        .lines()
+        .filter_map(|line| {
+            let (address, name) = line.trim().split_once(' ')?;
+            Some((u64::from_str_radix(address, 16).ok()?, name.trim()))
+        })
+        .collect();
+    let &(innermost, _) = frames.first()?;
+    if !is_kernel(innermost) {
+        return Some(Sample::Program(innermost));
+    }
+    let part_of = |name: &str| {
+        let is_one = |part: &&(&str, &[&str])| part.1.iter().any(|begin| name.starts_with(begin));
+        KERNEL.iter().find(is_one).map(|part| part.0)
+    };
+    let in_kernel = frames.iter().take_while(|(address, _)| is_kernel(*address));
+    Some(Sample::Kernel(
+        in_kernel.filter_map(|(_, name)| part_of(name)).next().unwrap_or("the rest"),
+    ))
+}
+
+fn is_kernel(address: u64) -> bool {
+    address >> 63 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_charged_to_the_innermost_function_that_says_something() {
+        let text = "\n        ffffffff81000010 memcpy_orig\n        ffffffff81000020 skb_copy_datagram_iter\n\
+                    \x20       ffffffff81000030 io_recv\n            55aa10 [unknown]\n\n\
+                    \x20           55aa20 engine::step\n\n        ffffffff81000040 never_heard_of\n";
+        let wanted =
+            [Sample::Kernel("sockets"), Sample::Program(0x55aa20), Sample::Kernel("the rest")];
+        assert_eq!(parse(text), wanted);
+    }
+}
