@@ -20,7 +20,7 @@ use super::http::{self, Case};
 use crate::own::Context;
 use crate::server::{Cores, Server, spawn_on};
 use samples::{Sample, read_samples};
-use sources::Sources;
+use sources::{LIBRARIES, Sources};
 
 const ROUNDS: usize = 3;
 const SECONDS: u32 = 8;
@@ -35,7 +35,7 @@ const SMALL: f64 = 0.01;
 
 /// The figures.
 pub fn measure(context: &Context) -> Result<Vec<Figure>> {
-    for program in ["wrk", "perf", "addr2line", "readelf"] {
+    for program in ["wrk", "perf", "addr2line"] {
         if Command::new(program).arg("--version").output().is_err() {
             println!("skipped: {program} is not installed");
             return Ok(Vec::new());
@@ -86,18 +86,20 @@ fn round_of(context: &Context, cores: &Cores, seconds: u32) -> Result<BTreeMap<S
         recorded.and(load)
     })?;
     let binary = context.places.target.join("release/ringbook");
-    let mut sources = Sources::open(&binary, server.pid(), &context.places.root)?;
-    let samples = read_samples(&data)?;
+    let binary = binary.canonicalize()?;
+    let mut sources = Sources::new(&binary, &context.places.root)?;
+    let samples = read_samples(&data, &binary)?;
     ensure!(!samples.is_empty(), "perf has no samples: is kernel.perf_event_paranoid above 2?");
     sources.resolve(samples.iter().filter_map(|sample| match sample {
         Sample::Program(address) => Some(*address),
-        Sample::Kernel(_) => None,
+        Sample::Library | Sample::Kernel(_) => None,
     }))?;
     let each = sampled.cpu_us / samples.len() as f64;
     let mut parts: BTreeMap<String, f64> = BTreeMap::new();
     for sample in &samples {
         let part = match sample {
             Sample::Program(address) => sources.part(*address),
+            Sample::Library => LIBRARIES.to_owned(),
             Sample::Kernel(part) => format!("kernel: {part}"),
         };
         *parts.entry(part).or_default() += each;

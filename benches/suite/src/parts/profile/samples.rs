@@ -8,8 +8,10 @@ use anyhow::{Result, ensure};
 /// Where a sample was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sample {
-    /// At an address of the program.
+    /// At an address of the program, in the program's own terms.
     Program(u64),
+    /// In a library beside it.
+    Library,
     /// In the kernel, about this.
     Kernel(&'static str),
 }
@@ -87,22 +89,23 @@ const KERNEL: [(&str, &[&str]); 6] = [
     ("entering and leaving", &["syscall", "do_syscall", "entry_SYSCALL", "exit_to_user"]),
 ];
 
-/// Reads the file of `perf record`.
-pub fn read_samples(data: &Path) -> Result<Vec<Sample>> {
+/// Reads the file of `perf record`; `program` is what was sampled.
+pub fn read_samples(data: &Path, program: &Path) -> Result<Vec<Sample>> {
     let mut command = Command::new("perf");
-    command.args(["script", "--fields", "ip,sym", "--input"]).arg(data);
+    command.args(["script", "--fields", "ip,sym,dso", "--input"]).arg(data);
     let output = command.output()?;
     ensure!(output.status.success(), "perf script: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+    Ok(parse(&String::from_utf8_lossy(&output.stdout), &format!("({})", program.display())))
 }
 
-/// Samples are blocks of lines, innermost function first: address, name.
-fn parse(text: &str) -> Vec<Sample> {
+/// Samples are blocks of lines, innermost function first: address, name, file in brackets. Addresses
+/// outside of the kernel are those of the file.
+fn parse(text: &str, program: &str) -> Vec<Sample> {
     let blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
-    blocks.filter_map(sample).collect()
+    blocks.filter_map(|block| sample(block, program)).collect()
 }
 
-fn sample(block: &str) -> Option<Sample> {
+fn sample(block: &str, program: &str) -> Option<Sample> {
     let frames: Vec<(u64, &str)> = block
         .lines()
         .filter_map(|line| {
@@ -110,9 +113,10 @@ fn sample(block: &str) -> Option<Sample> {
             Some((u64::from_str_radix(address, 16).ok()?, name.trim()))
         })
         .collect();
-    let &(innermost, _) = frames.first()?;
+    let &(innermost, name) = frames.first()?;
     if !is_kernel(innermost) {
-        return Some(Sample::Program(innermost));
+        let is_program = name.ends_with(program);
+        return Some(if is_program { Sample::Program(innermost) } else { Sample::Library });
     }
     let part_of = |name: &str| {
         let is_one = |part: &&(&str, &[&str])| part.1.iter().any(|begin| name.starts_with(begin));
@@ -134,11 +138,17 @@ mod tests {
 
     #[test]
     fn a_sample_is_charged_to_the_innermost_function_that_says_something() {
-        let text = "\n        ffffffff81000010 memcpy_orig\n        ffffffff81000020 skb_copy_datagram_iter\n\
-                    \x20       ffffffff81000030 io_recv\n            55aa10 [unknown]\n\n\
-                    \x20           55aa20 engine::step\n\n        ffffffff81000040 never_heard_of\n";
-        let wanted =
-            [Sample::Kernel("sockets"), Sample::Program(0x55aa20), Sample::Kernel("the rest")];
-        assert_eq!(parse(text), wanted);
+        let text = "\n  ffffffff81000010 memcpy_orig ([kernel.kallsyms])\n  \
+                    ffffffff81000020 skb_copy_datagram_iter ([kernel.kallsyms])\n  \
+                    ffffffff81000030 io_recv ([kernel.kallsyms])\n  55aa10 [unknown] (/p)\n\n  \
+                    55aa20 engine::step (/p)\n\n  101829 malloc (/libc)\n\n  \
+                    ffffffff81000040 never_heard_of ([kernel.kallsyms])\n";
+        let wanted = [
+            Sample::Kernel("sockets"),
+            Sample::Program(0x55aa20),
+            Sample::Library,
+            Sample::Kernel("the rest"),
+        ];
+        assert_eq!(parse(text, "(/p)"), wanted);
     }
 }

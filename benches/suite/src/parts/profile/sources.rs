@@ -1,4 +1,4 @@
-//! From an address of the running program to the part of it that the source file belongs to.
+//! From an address of the program to the part of it that the source file belongs to.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 /// Parts by the beginning of a path below the project's root, the first one that fits.
 const PARTS: [(&str, &str); 22] = [
@@ -35,28 +35,20 @@ const PARTS: [(&str, &str); 22] = [
 ];
 /// Of a file in none of ours: allocation, copying, the standard library, with nothing of ours inlined
 /// around it.
-const LIBRARIES: &str = "library functions: copying, allocation, hashing";
+pub const LIBRARIES: &str = "library functions: copying, allocation, hashing";
 
 /// The part of each address.
 pub struct Sources {
     binary: PathBuf,
     root: PathBuf,
-    /// What an address of the process is less in the file's own terms.
-    bias: u64,
     parts: HashMap<u64, String>,
 }
 
 impl Sources {
-    /// Of a process that still runs.
-    pub fn open(binary: &Path, pid: u32, root: &Path) -> Result<Sources> {
-        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
-        let name = binary.canonicalize()?;
-        let start = maps.lines().find(|line| line.ends_with(name.to_str().unwrap_or("?")));
-        let start = start.and_then(|line| line.split_once('-')).context("the program's maps")?.0;
-        // A program that is placed anywhere begins at 0 in its own terms.
-        let bias = u64::from_str_radix(start, 16)?;
-        let root = root.canonicalize()?;
-        Ok(Sources { binary: name, root, bias, parts: HashMap::new() })
+    /// Of a program with its debug information.
+    pub fn new(binary: &Path, root: &Path) -> Result<Sources> {
+        let (binary, root) = (binary.canonicalize()?, root.canonicalize()?);
+        Ok(Sources { binary, root, parts: HashMap::new() })
     }
 
     /// Finds the parts of these addresses.
@@ -66,7 +58,7 @@ impl Sources {
         wanted.dedup();
         let mut text = String::new();
         for address in &wanted {
-            writeln!(text, "{:x}", address.wrapping_sub(self.bias))?;
+            writeln!(text, "{address:x}")?;
         }
         let mut command = Command::new("addr2line");
         command.args(["--inlines", "--addresses", "--exe"]).arg(&self.binary);
@@ -91,7 +83,7 @@ impl Sources {
                 part = part.or_else(|| self.part_of(file));
             }
             let part = part.unwrap_or(LIBRARIES);
-            self.parts.insert(address.wrapping_add(self.bias), part.to_owned());
+            self.parts.insert(address, part.to_owned());
         }
     }
 
@@ -121,13 +113,13 @@ mod tests {
     #[test]
     fn the_innermost_file_of_ours_gets_the_sample() {
         let (binary, root) = (PathBuf::new(), PathBuf::from("/p"));
-        let mut sources = Sources { binary, root, bias: 0x1000, parts: HashMap::new() };
+        let mut sources = Sources { binary, root, parts: HashMap::new() };
         sources.take(
             "0x10\n/rustc/library/core/src/ptr.rs:1\n/p/shards/ledger/src/hold.rs:2\n\
              /p/shards/engine/src/placing.rs:3\n0x20\n??:0\n0x30\n/p/shards/gateway/src/auth/hex.rs:7 (discriminator 2)\n",
         );
-        assert_eq!(sources.part(0x1010), "ledger");
-        assert_eq!(sources.part(0x1020), LIBRARIES);
-        assert_eq!(sources.part(0x1030), "who asks, and may it");
+        assert_eq!(sources.part(0x10), "ledger");
+        assert_eq!(sources.part(0x20), LIBRARIES);
+        assert_eq!(sources.part(0x30), "who asks, and may it");
     }
 }
