@@ -18,7 +18,7 @@ pub enum Sample {
 
 /// What the kernel is about, by the beginning of a function's name: the first match of the innermost
 /// function that has one.
-const KERNEL: [(&str, &[&str]); 6] = [
+const KERNEL: [(&str, &[&str]); 7] = [
     (
         "disk",
         &[
@@ -86,6 +86,7 @@ const KERNEL: [(&str, &[&str]); 6] = [
             "do_idle",
         ],
     ),
+    ("interrupts", &["irqentry", "asm_sysvec", "sysvec_", "asm_common_interrupt", "__irq"]),
     ("entering and leaving", &["syscall", "do_syscall", "entry_SYSCALL", "exit_to_user"]),
 ];
 
