@@ -6,6 +6,7 @@
 mod support;
 
 mod security {
+    mod completeness;
     mod credentials;
     mod floods;
     mod forge;
@@ -14,6 +15,7 @@ mod security {
     mod matrix;
     mod messages;
     mod others;
+    mod permissions;
     mod rates;
     mod routes;
     mod smuggling;

@@ -1,28 +1,31 @@
-//! Every route × every role × every credential, and what each permission of a key is good for.
+//! Every route × every role × every credential.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::forge::{Forge, session_of};
-use super::routes::{ROUTES, Row, pattern_of};
+use super::routes::{ROUTES, Row};
 use super::stand::{ALICE, BOB, Key, NO_LIMITS, ORDER, Stand, bearer, now_ms, order};
 use crate::support::http::{Answer, Client};
 use crate::support::websocket::Socket;
 use crate::support::{LIMIT, wait_for};
 
 const ROLES: [&str; 5] = ["USER", "MARKET_MAKER", "SUPPORT", "AUDITOR", "ADMIN"];
+/// The user of the first role; the others follow.
 const FIRST_PERSON: u64 = 2001;
 /// Of whom nothing is asked but a session that goes on.
 const LODGER: u64 = 1003;
-const ALL: [&str; 4] = ["read", "trade", "withdraw", "admin"];
-const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+/// Every permission.
+pub const ALL: [&str; 4] = ["read", "trade", "withdraw", "admin"];
+/// What makes a request one for a WebSocket.
+pub const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// Without limits, and to this machine the metrics are shown as to any other.
-fn open() -> Stand {
+pub fn open() -> Stand {
     Stand::open(&[&NO_LIMITS[..], &["--metrics-from", "192.0.2.0/24"]].concat())
 }
 
@@ -357,143 +360,4 @@ fn every_route_answers_every_role_and_credential_as_the_table_says() {
     let mut matrix = Matrix::open();
     refuse_all(&matrix);
     allow_all(&mut matrix);
-}
-
-/// Paths in the sources of the two dialects that have a table of routes.
-fn paths_of_sources() -> BTreeSet<String> {
-    let native = include_str!("../../shards/gateway/src/native/route.rs");
-    let desk = include_str!("../../shards/gateway/src/desk/route.rs");
-    let mut paths = BTreeSet::new();
-    for line in native.lines().chain(desk.lines()) {
-        let Some((text, _)) = line.trim().strip_prefix('"').and_then(|rest| rest.split_once('"'))
-        else {
-            continue;
-        };
-        let target = line.split("=>").nth(1).unwrap_or_default();
-        if !target.contains("Route::") {
-            continue;
-        }
-        let is_parent = target.contains("(last)");
-        let root = if text.starts_with('/') { "" } else { "/api/v1/" };
-        paths.insert(format!("{root}{text}{}", if is_parent { "/*" } else { "" }));
-    }
-    paths.extend(["/orders", "/market-data", "/user-data"].map(str::to_owned));
-    paths
-}
-
-/// `(method, pattern, class)` of the description for machines.
-fn operations() -> Vec<(String, String, String)> {
-    let (mut path, mut method, mut operations) = (String::new(), String::new(), Vec::new());
-    for line in include_str!("../../docs/openapi.yaml").lines() {
-        let indent = line.len() - line.trim_start().len();
-        match (indent, line.trim().trim_end_matches(':')) {
-            (0, "components") => break,
-            (2, text) if text.starts_with('/') => path = pattern_of(text),
-            (4, word @ ("get" | "post" | "put" | "patch" | "delete")) => {
-                method = word.to_uppercase();
-            }
-            (6, text) => {
-                if let Some(class) = text.strip_prefix("x-access: ") {
-                    operations.push((method.clone(), path.clone(), class.to_owned()));
-                }
-            }
-            _ => {}
-        }
-    }
-    operations
-}
-
-/// Which of the roles may what a class is about, as docs/openapi.yaml tells people.
-fn roles_of(class: &str) -> [bool; 5] {
-    match class {
-        "Public" | "Read" | "Keys" => [true; 5],
-        "Trade" | "Withdraw" => [true, true, false, false, true],
-        "Look" => [false, false, true, true, true],
-        "Audit" => [false, false, false, true, true],
-        "Support" => [false, false, true, false, true],
-        "Admin" => [false, false, false, false, true],
-        other => panic!("no class: {other}"),
-    }
-}
-
-#[test]
-fn no_route_is_missing_in_the_table() {
-    let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in ROUTES {
-        methods.entry(row.pattern()).or_default().insert(row.method.to_owned());
-    }
-    let listed: BTreeSet<String> = methods.keys().cloned().collect();
-    assert_eq!(paths_of_sources(), listed, "the routes of the sources and of the table");
-
-    let operations = operations();
-    let described: BTreeSet<_> =
-        operations.iter().map(|(method, path, _)| (path.clone(), method.clone())).collect();
-    let tabled: BTreeSet<_> =
-        ROUTES.iter().map(|row| (row.pattern(), row.method.to_owned())).collect();
-    assert_eq!(described, tabled, "docs/openapi.yaml and the table");
-    for (method, path, class) in operations {
-        // The first row of a route is its plain use.
-        let row = ROUTES.iter().find(|row| row.pattern() == path && row.method == method);
-        let row = row.expect("compared above");
-        assert_eq!(row.roles.map(|status| status != 403), roles_of(&class), "{method} {path}");
-        assert_eq!(row.nobody == 401, class != "Public", "{method} {path}");
-    }
-
-    let stand = Stand::unlimited();
-    for (pattern, methods) in methods {
-        let path = pattern.replace('*', "1002");
-        let answer = stand.at(0).call("OPTIONS", &path, "");
-        let allowed = answer.header("allow").unwrap_or_else(|| panic!("{path}: {answer}"));
-        let allowed: BTreeSet<String> = allowed
-            .split(", ")
-            .filter(|method| !["HEAD", "OPTIONS"].contains(method))
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(allowed, methods, "{path}: its methods in the table");
-    }
-}
-
-/// One route of each class, and which permission alone opens it to an administrator's key.
-#[rustfmt::skip]
-const CLASSES: &[(&str, &str, &str, [u16; 4])] = &[
-    //                                                                     read trade withdraw admin
-    ("GET", "/api/v1/public/assets", "",                                  [200, 200, 200, 200]),
-    ("GET", "/ws", "",                                                    [101, 101, 101, 101]),
-    ("GET", "/api/stream", "",                                            [200, 200, 200, 200]),
-    ("GET", "/api/v1/balances", "",                                       [200, 403, 403, 403]),
-    ("GET", "/api/account", "",                                           [200, 403, 403, 403]),
-    ("POST", "/api/v1/create_order",
-        r#"{"symbol":"BTC_USDT","side":"BUY","type":"LIMIT","price":"1","qty":"1"}"#,
-                                                                          [403, 202, 403, 403]),
-    ("POST", "/api/order", r#"{"side":"BUY","symbol":"BTCUSDT","qty":1,"price":1}"#,
-                                                                          [403, 200, 403, 403]),
-    ("POST", "/api/v1/withdrawals", r#"{"asset":"USDT","amount":"1","ref":"x"}"#,
-                                                                          [403, 403, 202, 403]),
-    ("GET", "/api/auth/keys", "",                                         [403, 403, 403, 200]),
-    ("GET", "/api/v1/admin/shards", "",                                   [403, 403, 403, 200]),
-    ("GET", "/metrics", "",                                               [403, 403, 403, 200]),
-    ("GET", "/api/audit/stats", "",                                       [403, 403, 403, 200]),
-    ("DELETE", "/api/v1/admin/orders?user_id=1002", "",                   [403, 403, 403, 200]),
-    ("PATCH", "/api/v1/admin/users/1002", r#"{"role":"USER"}"#,           [403, 403, 403, 200]),
-    ("POST", "/api/v1/admin/users", "{}",                                 [403, 403, 403, 200]),
-];
-
-#[test]
-fn a_permission_of_a_key_opens_its_class_and_no_other() {
-    let stand = open();
-    stand.set(ALICE, json!({"role": "ADMIN"}));
-    for (place, permission) in ALL.iter().enumerate() {
-        let only = json!({"permissions": [permission]});
-        for key in [stand.key(ALICE, only.clone()), stand.ed25519_key(ALICE, only)] {
-            for (method, path, body, expected) in CLASSES {
-                let upgrade = if *path == "/ws" { UPGRADE } else { "" };
-                let headers = key.sign(method, path, body) + upgrade;
-                let answer = stand.at(1).call_with(method, path, &headers, body);
-                assert_eq!(
-                    answer.status, expected[place],
-                    "{permission}: {method} {path}: {answer}"
-                );
-            }
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::forge::{Forge, session_of};
-use super::stand::{ALICE, BOB, Key, Stand, fresh_ms, now_ms};
+use super::stand::{ALICE, BOB, Key, SHARDS, Stand, fresh_ms, now_ms, order};
 use crate::support::websocket::{Heard, Socket};
 use crate::support::{LIMIT, wait_for};
 
@@ -194,12 +194,7 @@ const SPEAKERS: &[(&str, &[&str], [&str; 3])] = &[
 #[test]
 fn a_connection_may_say_what_its_key_and_role_may() {
     let stand = Stand::unlimited();
-    stand.signed(
-        &stand.key(ALICE, json!({})),
-        "POST",
-        "/api/v1/create_order",
-        &super::stand::order("old"),
-    );
+    stand.signed(&stand.key(ALICE, json!({})), "POST", "/api/v1/create_order", &order("old"));
     for (number, (role, permissions, expected)) in SPEAKERS.iter().enumerate() {
         stand.set(ALICE, json!({"role": role}));
         let key = stand.key(ALICE, json!({"permissions": permissions}));
@@ -235,25 +230,32 @@ fn a_connection_may_say_what_its_key_and_role_may() {
 fn nothing_private_is_pushed_to_a_key_that_may_not_read() {
     let stand = Stand::unlimited();
     let blind = stand.key(ALICE, json!({"permissions": ["trade", "withdraw", "admin"]}));
-    let mut sockets = Vec::new();
-    let mut native = Socket::anonymous(stand.server.shard_port(0));
-    native.ask(&json!({"type": "auth", "id": 1, "token": blind.token()}));
-    sockets.push(native);
-    let mut rpc = Socket::open(stand.server.shard_port(1), "/user-data");
-    rpc.ask(&json!({"method": "auth.login", "id": 1,
-        "params": {"api_key": blind.id, "api_secret": blind.hmac_secret()}}));
-    sockets.push(rpc);
     let seeing = stand.key(ALICE, json!({"permissions": ["read"]}));
-    let mut witness = Socket::anonymous(stand.server.shard_port(0));
-    witness.ask(&json!({"type": "auth", "id": 1, "token": seeing.token()}));
-    let placed = stand.signed(&blind, "POST", "/api/v1/create_order", &super::stand::order("x"));
+    let open = |shard: u16, path: &str, key: &Key| {
+        let mut socket = Socket::open(stand.server.shard_port(shard), path);
+        let params = json!({"api_key": key.id, "api_secret": key.hmac_secret()});
+        let login = match path {
+            "/ws" => json!({"type": "auth", "id": 1, "token": key.token()}),
+            _ => json!({"method": "auth.login", "id": 1, "params": params}),
+        };
+        socket.ask(&login);
+        if path == "/ws" && key.id == blind.id {
+            assert_eq!(socket.next()["type"], "connected");
+        }
+        socket
+    };
+    let paths = ["/ws", "/user-data"];
+    let pairs: Vec<(Socket, Socket, &str)> = (0..SHARDS)
+        .flat_map(|shard| paths.map(|path| (shard, path)))
+        .map(|(shard, path)| (open(shard, path, &blind), open(shard, path, &seeing), path))
+        .collect();
+    let placed = stand.signed(&blind, "POST", "/api/v1/create_order", &order("x"));
     assert_eq!(placed.status, 202, "{placed}");
-    witness.next_of("order.update");
-    for socket in &mut sockets {
-        // A pong comes behind whatever was pushed before.
-        let _ = socket.hear(Duration::from_millis(200));
-        let heard = socket.drain(Duration::from_millis(200));
-        assert!(heard.is_empty(), "{heard:?}");
+    for (mut blind, mut seeing, path) in pairs {
+        // The one was told before the other, on the same shard: a pong comes behind what it was told.
+        seeing.next_that("about the order", |event| event["data"]["status"] == "NEW");
+        blind.send(r#"{"type":"ping","method":"ping","id":9}"#);
+        assert_eq!(blind.next()["id"], 9, "{path}");
     }
 }
 
@@ -303,7 +305,7 @@ fn a_connection_ends_with_what_it_came_in_by() {
     };
     let mut staying = open(&kept.token(), 1);
     let mut closed: Vec<(&str, Socket)> = Vec::new();
-    for shard in 0..super::stand::SHARDS {
+    for shard in 0..SHARDS {
         closed.push(("revoked", open(&revoked.token(), shard)));
         closed.push(("expired", open(&expiring.token(), shard)));
         closed.push(("logged out", open(token, shard)));
@@ -311,20 +313,24 @@ fn a_connection_ends_with_what_it_came_in_by() {
     stand.revoke(&revoked);
     let headers = super::stand::bearer(&session["access_token"]);
     assert_eq!(stand.at(0).call_with("POST", "/api/auth/logout", &headers, "").status, 200);
+    // What happens once that is answered is told to nobody who was ended.
+    assert_eq!(stand.signed(&kept, "POST", "/api/v1/create_order", &order("late")).status, 202);
+    staying.next_that("about the order", |event| event["data"]["cid"] == "late");
     for (why, socket) in &mut closed {
         // Pings come for ever, so it is asked often, and not once for long.
         let code = wait_for(why, LIMIT, || match socket.hear(Duration::from_millis(20)) {
             Heard::Closed(code) => Some(code),
-            Heard::Text(_) | Heard::Nothing => None,
+            Heard::Text(text) => {
+                let is_late = *why != "expired" && text.contains("late");
+                assert!(!is_late, "{why}: {text}");
+                None
+            }
+            Heard::Nothing => None,
         });
         assert_eq!(code, Some(1008), "{why}");
     }
-    let path = "/api/v1/create_order";
-    assert_eq!(stand.signed(&kept, "POST", path, &super::stand::order("late")).status, 202);
-    staying.next_of("order.update");
-    for (why, socket) in &mut closed {
-        assert!(matches!(socket.hear(Duration::from_millis(10)), Heard::Closed(_)), "{why}");
-    }
+    assert_eq!(stand.signed(&kept, "POST", "/api/v1/create_order", &order("later")).status, 202);
+    staying.next_that("about the order", |event| event["data"]["cid"] == "later");
 }
 
 /// A role that was taken away is gone at once, from connections too.

@@ -60,12 +60,32 @@ fn socket_of(stand: &Stand, shard: u16, path: &str, token: &str) -> Socket {
 #[test]
 fn one_user_neither_sees_nor_touches_anothers_orders_in_any_dialect() {
     let stand = Stand::unlimited();
-    let (alice, bob) = (stand.bearer(ALICE), stand.login(BOB));
+    let alice = stand.bearer(ALICE);
+    // One that lives where Alice does and one that does not: they are looked for in different places.
+    let home = |bearer: &str| {
+        let answer = stand.at(0).call_with("GET", "/api/v1/shards", bearer, "");
+        answer.data()["user_shard"].as_u64().expect("a shard")
+    };
+    let mut thieves = Vec::new();
+    for user in [BOB, 1003, 1004, 1005, 1006] {
+        if user != BOB {
+            stand.add_user(user);
+        }
+        thieves.push((user, home(&stand.bearer(user)) == home(&alice)));
+    }
+    for lives_there in [true, false] {
+        let thief = thieves.iter().find(|thief| thief.1 == lives_there).expect("such a user").0;
+        rob(&stand, &alice, thief);
+    }
+}
+
+fn rob(stand: &Stand, alice: &str, thief: u64) {
+    let bob = stand.login(thief);
     let token = bob["access_token"].as_str().expect("a token").to_owned();
     let bob = super::stand::bearer(&bob["access_token"]);
-    let placed = stand.at(0).call_with("POST", ORDER, &alice, &order("mine"));
+    let placed = stand.at(0).call_with("POST", ORDER, alice, &order("mine"));
     let id = placed.data()["order_id"].as_u64().expect("an id");
-    let before = stand.at(0).call_with("GET", &format!("/api/v1/order/{id}"), &alice, "").data();
+    let before = stand.at(0).call_with("GET", &format!("/api/v1/order/{id}"), alice, "").data();
     for shard in 0..SHARDS {
         for (method, path, body) in ASKS {
             let [path, body] = [path, body].map(|text| text.replace("{id}", &id.to_string()));
@@ -73,7 +93,7 @@ fn one_user_neither_sees_nor_touches_anothers_orders_in_any_dialect() {
             assert_eq!(answer.status, 404, "{method} {path} {body}: {answer}");
         }
         for (path, message, pointer, code) in messages(id) {
-            let mut socket = socket_of(&stand, shard, path, &token);
+            let mut socket = socket_of(stand, shard, path, &token);
             let answer = socket.ask(&message);
             assert_eq!(answer.pointer(pointer), Some(&json!(code)), "{message}: {answer}");
         }
@@ -90,7 +110,7 @@ fn one_user_neither_sees_nor_touches_anothers_orders_in_any_dialect() {
             assert!(!answer.text().contains("mine"), "{method} {path}: {answer}");
         }
     }
-    let after = stand.at(1).call_with("GET", &format!("/api/v1/order/{id}"), &alice, "").data();
+    let after = stand.at(1).call_with("GET", &format!("/api/v1/order/{id}"), alice, "").data();
     assert_eq!(before, after);
     assert_eq!(after["status"], "NEW");
     // A cid is its user's own: the same one again is another order.
