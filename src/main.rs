@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
+use nix::sys::stat::{Mode, umask};
 
 use crate::cli::{Cli, JournalCommand, ReplayArguments, SnapshotCommand, Subcommands};
 use crate::load::arguments::LoadCommand;
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    // What is written here is for the owner: journals hold hashes of passwords.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     match cli.command {
         Subcommands::Serve(arguments) => {
             let config = config::load(&arguments).map_err(Failure::Usage)?;

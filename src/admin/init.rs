@@ -15,7 +15,7 @@ use engine::{Command, Refusal, Reply};
 use gateway::auth::{Auth, Password, PasswordVerdict, Secret, Secrets};
 use identity::{Change, KeyId, KeyKind, KeyRecord, Permissions, Role, UserChange};
 use money::{ShardId, UserId};
-use runtime::{Client, Layout, NodeConfig, Request};
+use runtime::{AuthConfig, Client, Layout, NodeConfig, Request};
 
 use super::place;
 use crate::auth::read_secret;
@@ -90,6 +90,7 @@ fn make_first(arguments: &InitArguments, file: Option<&mut File>) -> Result<()> 
         data: arguments.data.clone(),
         shards: kept.or(arguments.shards),
         listen: false,
+        auth: AuthConfig { secrets: vec![secret.clone()], ..AuthConfig::default() },
         ..NodeConfig::default()
     };
     let user = UserId(arguments.user_id);

@@ -4,6 +4,7 @@
 //! executor per shard: it joins the mesh, replays its journal, tells its peers what it has applied
 //! and is told the same, and when all have come so far, listens.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -105,6 +106,8 @@ struct Shared {
     /// What every port speaks, if not plain text.
     tls: Option<Arc<Tls>>,
     replayed: Arc<AtomicU64>,
+    /// The time of the newest record of all shards, in ms since the epoch, once they are recovered.
+    newest_record_ms: Arc<AtomicU64>,
 }
 
 /// What an executor tells the starting thread.
@@ -200,6 +203,7 @@ fn share(config: &NodeConfig, is_driven: bool) -> Result<Shared, RunError> {
         short: Arc::default(),
         tls,
         replayed: Arc::default(),
+        newest_record_ms: Arc::default(),
     })
 }
 
@@ -384,7 +388,7 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
         admin_token: start.auth.admin_token,
         secrets: Secrets::new(&start.auth.secrets),
         metrics_from: start.auth.metrics_from,
-        started_ms: epoch,
+        signatures_from_ms: Cell::new(epoch),
     };
     let (registry, files) = (start.registry, start.files);
     let room = Room::new(shared.short.clone());
@@ -404,8 +408,11 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
         trail: start.trail,
     });
     handshake(&node, shards).await?;
+    let newest_ms = node.shard.borrow().engine().now_ms();
+    shared.newest_record_ms.fetch_max(newest_ms, Ordering::SeqCst);
     let _ = reports.send(Report::Recovered);
     shared.recovered.noticed().await;
+    let newest_ms = shared.newest_record_ms.load(Ordering::SeqCst);
 
     glommio::spawn_local(node.clone().take_turns()).detach();
     glommio::spawn_local(commit(node.clone())).detach();
@@ -419,6 +426,7 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
         shared.open.give();
     }
     shared.open.noticed().await;
+    node.await_signatures(newest_ms).await;
     node.serving.set(Serving::Ready);
     let handshakes = shared.tls.clone().map(|tls| Rc::new(Handshakes::new(tls)));
     let stops = listen(&node, start.listeners, handshakes.as_ref())?;

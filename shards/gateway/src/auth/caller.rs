@@ -51,7 +51,8 @@ impl Caller {
     /// A user whom the development mode believes.
     pub fn development(user: UserId, identities: &Identities) -> Caller {
         let role = identities.role(user);
-        Caller { user: Some(user), role, permissions: Permissions::ALL, means: Means::Development }
+        let permissions = Permissions::of_role(role);
+        Caller { user: Some(user), role, permissions, means: Means::Development }
     }
 
     /// Whether it may do things of a class.

@@ -28,8 +28,9 @@ pub use password::{
 };
 pub use secrets::{SECRET_BYTES, Secret, SecretError, Secrets};
 pub use shown::{Hidden, Shown};
-pub use signature::{SIGNATURE_WINDOW_MS, Seal, SignedText};
+pub use signature::{SIGNATURE_AHEAD_MS, SIGNATURE_WINDOW_MS, Seal, SignedText};
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use identity::{Identities, Network};
@@ -47,7 +48,7 @@ pub struct Auth {
     pub metrics_from: Vec<Network>,
     /// Before this time no signature is good: those that were used are not known any more. In ms since
     /// the epoch.
-    pub started_ms: u64,
+    pub signatures_from_ms: Cell<u64>,
 }
 
 impl Auth {
@@ -61,7 +62,7 @@ impl Auth {
             admin_token: Some(Auth::DEVELOPMENT_ADMIN_TOKEN.to_owned()),
             secrets: Secrets::new(&[Secret::from_bytes([7; SECRET_BYTES])]),
             metrics_from: Vec::new(),
-            started_ms: 0,
+            signatures_from_ms: Cell::new(0),
         }
     }
 

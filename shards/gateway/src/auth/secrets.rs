@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use identity::{KeyId, KeyKind, KeyRecord};
+use identity::{KeyId, KeyKind, KeyRecord, SessionId};
 use ring::hmac;
 
 use super::hex::{read_hex, write_hex};
@@ -56,6 +56,7 @@ struct Master {
     generation: u32,
     api_keys: hmac::Key,
     tokens: hmac::Key,
+    refresh_tokens: hmac::Key,
     pepper: [u8; SECRET_BYTES],
 }
 
@@ -68,8 +69,16 @@ impl Master {
             generation: u32::from_be_bytes([a, b, c, d]),
             api_keys: hmac::Key::new(hmac::HMAC_SHA256, &derive(&root, b"ringbook api keys")),
             tokens: hmac::Key::new(hmac::HMAC_SHA256, &derive(&root, b"ringbook access tokens")),
+            refresh_tokens: hmac::Key::new(
+                hmac::HMAC_SHA256,
+                &derive(&root, b"ringbook refresh tokens"),
+            ),
             pepper: derive(&root, b"ringbook passwords"),
         }
+    }
+
+    fn mark(&self, session: SessionId, random: &[u8]) -> [u8; SECRET_BYTES] {
+        derive(&self.refresh_tokens, &[&session.0.to_be_bytes(), random].concat())
     }
 }
 
@@ -120,6 +129,11 @@ impl Secrets {
         Some(Secret(derive(&master.api_keys, &record.key.0.to_be_bytes())))
     }
 
+    /// Does as much as [`Secrets::with_key`] with a key that it keeps ready: for who shows a key that is none.
+    pub(super) fn with_nobodys<R>(&self, act: impl FnOnce(&hmac::Key) -> R) -> R {
+        act(&self.masters[0].tokens)
+    }
+
     /// Lets something be done with the secret of a key.
     pub(super) fn with_key<R>(
         &self,
@@ -144,6 +158,20 @@ impl Secrets {
     /// What access tokens are signed with, with the fingerprint of its secret, the one in use first.
     pub(super) fn of_tokens(&self) -> impl Iterator<Item = (u32, &hmac::Key)> {
         self.masters.iter().map(|master| (master.generation, &master.tokens))
+    }
+
+    /// What shows that a refresh token of a session was made here.
+    pub(super) fn mark(&self, session: SessionId, random: &[u8]) -> [u8; SECRET_BYTES] {
+        self.masters[0].mark(session, random)
+    }
+
+    /// The same with each secret that there is.
+    pub(super) fn marks(
+        &self,
+        session: SessionId,
+        random: &[u8],
+    ) -> impl Iterator<Item = [u8; SECRET_BYTES]> {
+        self.masters.iter().map(move |master| master.mark(session, random))
     }
 
     /// What passwords are hashed with beside their salt.

@@ -95,13 +95,35 @@ pub fn refuse_audit(respond: &Respond, detail: &str, out: &mut Vec<u8>) {
     super::write_failure(&Failure::new(Code::Unavailable, detail), respond.framing, out);
 }
 
-/// Appends records, each a whole JSON object, as `{"items":[…],"truncated":…}`.
-pub fn write_records(records: &[impl AsRef<str>], truncated: bool, out: &mut Vec<u8>) {
+/// How far a search of the audit trail has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditSearch {
+    /// It stopped before it had seen all.
+    pub is_truncated: bool,
+    /// Where: the same question with this as `to` goes on. In ms since the epoch.
+    pub stopped_at_ms: Option<u64>,
+    /// Lines that could not be read.
+    pub broken_lines: u64,
+    /// Whether all that was recorded before the question was looked at.
+    pub is_complete: bool,
+}
+
+/// Appends records, each a whole JSON object, as
+/// `{"items":[…],"truncated":…,"stopped_at":…,"broken_lines":…,"complete":…}`.
+pub fn write_records(records: &[impl AsRef<str>], search: AuditSearch, out: &mut Vec<u8>) {
+    let boolean = |is_so: bool| if is_so { b"true".as_slice() } else { b"false" };
     out.extend_from_slice(b"{\"items\":");
     write::array(out, records, |out, record| out.extend_from_slice(record.as_ref().as_bytes()));
-    out.extend_from_slice(if truncated {
-        b",\"truncated\":true}"
-    } else {
-        b",\"truncated\":false}"
-    });
+    out.extend_from_slice(b",\"truncated\":");
+    out.extend_from_slice(boolean(search.is_truncated));
+    out.extend_from_slice(b",\"stopped_at\":");
+    match search.stopped_at_ms {
+        Some(at_ms) => write::integer(out, at_ms),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"broken_lines\":");
+    write::integer(out, search.broken_lines);
+    out.extend_from_slice(b",\"complete\":");
+    out.extend_from_slice(boolean(search.is_complete));
+    out.push(b'}');
 }

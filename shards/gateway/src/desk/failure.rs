@@ -104,7 +104,7 @@ pub(super) fn write_fields(word: &str, message: &str, out: &mut Vec<u8>) {
 /// A detail about a field begins with its name.
 fn field_of(detail: &str) -> Option<&str> {
     let (name, _) = detail.split_once(": ")?;
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-[]".contains(&byte);
     (!name.is_empty() && name.bytes().all(is_name)).then_some(name)
 }
 

@@ -35,7 +35,7 @@ mod symbol;
 mod tests;
 mod values;
 
-pub use audit::{AuditQuestion, refuse_audit, respond_audit, write_records};
+pub use audit::{AuditQuestion, AuditSearch, refuse_audit, respond_audit, write_records};
 pub use event_id::EventId;
 pub(crate) use failure::write_failure;
 pub use failure::{ErrorWord, refuse_stream, unknown_user};

@@ -40,11 +40,12 @@ pub(super) fn refresh(
     framing: Framing,
 ) -> Result<Action, Failure> {
     let [token] = body_fields(request.body, ["refresh_token"])?;
-    let old = RefreshToken::parse(token.required_text()?);
+    let secrets = &context.auth.secrets;
+    let old = RefreshToken::parse(token.required_text()?).filter(|old| old.is_ours(secrets));
     let old =
         old.ok_or_else(|| token_failure("is not a refresh token, or its session has ended"))?;
     let random = |bytes: &mut [u8]| context.world.random(bytes);
-    let (grant, change) = Grant::of_refresh(&old, context.now_ms, random);
+    let (grant, change) = Grant::of_refresh(&old, context.now_ms, secrets, random);
     let respond = responds(Kind::Session, framing);
     Ok(Action::Grant(Box::new(Granting { change, grant, respond })))
 }

@@ -75,6 +75,15 @@ pub fn write(
     fill_in_length(out, body_at, length);
 }
 
+/// Adds what is left of a budget to an answer that is written.
+pub fn add_budget(answer: &mut Vec<u8>, budget: Budget) {
+    let Some(line_end) = answer.windows(2).position(|window| window == b"\r\n") else { return };
+    let mut lines = Vec::new();
+    write_budget(&mut lines, budget);
+    let first = line_end + b"\r\n".len();
+    answer.splice(first..first, lines);
+}
+
 fn write_budget(out: &mut Vec<u8>, budget: Budget) {
     let mut buffer = itoa::Buffer::new();
     out.extend_from_slice(b"x-ratelimit-limit: ");

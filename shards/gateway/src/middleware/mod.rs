@@ -56,7 +56,8 @@ pub struct Entry {
     pub dialect: Dialect,
     /// Who.
     pub caller: Caller,
-    /// What the home of the caller must admit first.
+    /// What the home of the caller must admit first: also before it is told that its request is bad, which
+    /// costs as much as a good one.
     pub admission: Option<Admission>,
     /// What the audit trail is told.
     pub audited: Option<Audited>,
@@ -85,7 +86,6 @@ pub fn enter(request: &Request<'_>, context: &Context<'_>, address: IpAddr) -> E
         Ok(action) => action,
         Err(failure) => {
             entry.refused = Some(failure.code);
-            entry.admission = None;
             let mut bytes = Vec::new();
             dialect::write_failure(dialect, &failure, framing, &mut bytes);
             Action::Answer(Answer { bytes, shows_state: false })

@@ -9,7 +9,7 @@ use super::ws::Upgrade;
 use crate::auth::{Caller, Grant, Password};
 use crate::desk::{AuditQuestion, Kind, StreamRequest};
 use crate::http::Persistence;
-use crate::http::response::Framing;
+use crate::http::response::{Framing, add_budget};
 use crate::middleware::Budget;
 
 /// What is to be done for a request. Whatever it is, its slot is completed once.
@@ -158,7 +158,7 @@ impl Action {
         }
     }
 
-    /// Tells what is left of the caller's budget, where the answer is not written yet.
+    /// Tells what is left of the caller's budget, where the answer is one of HTTP.
     pub fn set_budget(&mut self, budget: Budget) {
         match self {
             Action::Command { respond, .. }
@@ -173,7 +173,8 @@ impl Action {
             Action::Resolve { pending, .. } => pending.respond.set_budget(budget),
             Action::Password(action) => action.respond.set_budget(budget),
             Action::Grant(granting) => granting.respond.set_budget(budget),
-            Action::Answer(_) | Action::Upgrade(_) | Action::EventStream(_) => {}
+            Action::Answer(answer) => add_budget(&mut answer.bytes, budget),
+            Action::Upgrade(_) | Action::EventStream(_) => {}
         }
     }
 

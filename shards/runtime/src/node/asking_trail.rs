@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use audit::{Kind, LogPage, LogQuery, Pending, QueryError, Stats, Symbol};
-use gateway::desk::{self, AuditQuestion};
+use gateway::desk::{self, AuditQuestion, AuditSearch};
 use gateway::middleware::AuditKind;
 
 use super::node::Node;
@@ -134,7 +134,13 @@ fn kind_of(kind: AuditKind) -> Kind {
 }
 
 fn write_page(page: &LogPage, out: &mut Vec<u8>) {
-    desk::write_records(&page.lines, page.truncated, out);
+    let search = AuditSearch {
+        is_truncated: page.truncated,
+        stopped_at_ms: page.stopped_at_ms,
+        broken_lines: page.broken_lines,
+        is_complete: page.is_complete,
+    };
+    desk::write_records(&page.lines, search, out);
 }
 
 fn write_stats(stats: &Stats, out: &mut Vec<u8>) {

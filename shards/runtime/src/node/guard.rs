@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use gateway::auth::{SIGNATURE_WINDOW_MS, Seal};
+use gateway::auth::{SIGNATURE_AHEAD_MS, SIGNATURE_WINDOW_MS, Seal};
 use gateway::middleware::{Admission, Budget, Cost, Limits};
 use identity::{Identities, Rate};
 use money::UserId;
@@ -17,7 +17,7 @@ const SEAL_PARTS: usize = 64;
 /// Users with a bucket. Past it those whose buckets are full are forgotten.
 const MAX_BUCKETS: usize = 1 << 20;
 /// How long a signature may be good from when it is first seen.
-const SEAL_LIFE_MS: u64 = 2 * SIGNATURE_WINDOW_MS;
+const SEAL_LIFE_MS: u64 = SIGNATURE_AHEAD_MS + SIGNATURE_WINDOW_MS;
 
 /// Why something is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn signed(signature: u128, now_ms: u64) -> Admission {
-        let seal = Seal { signature, until_ms: now_ms + SIGNATURE_WINDOW_MS };
+        let seal = Seal { signature };
         Admission { user: UserId(1), cost: Cost::Orders(1), seal: Some(seal) }
     }
 

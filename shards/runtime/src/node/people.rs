@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use engine::{Command, Query, Reply};
-use gateway::auth::{Caller, Grant, Judge, Means, PasswordVerdict};
+use gateway::auth::{Caller, Grant, Judge, Means, PasswordVerdict, SIGNATURE_AHEAD_MS};
 use gateway::desk;
 use gateway::native::{self, Code, PasswordAction, Then};
 use gateway::ws::close_code;
@@ -14,6 +14,7 @@ use shard::Request;
 use super::node::Node;
 use super::outlet::Flush;
 use super::waiting::{HttpWaiter, Waiter};
+use crate::clock::CoarseClock;
 
 /// How often a shard looks whether a password is hashed.
 const HASH_POLL: Duration = Duration::from_millis(2);
@@ -25,6 +26,21 @@ const MAX_TOLD_KEYS: usize = 65_536;
 const CREDENTIAL_ENDED: &str = "the key or session of this connection has ended";
 
 impl Node {
+    /// Waits until no signature is good any more that was good before the newest record: which of them were
+    /// used died with the process before. In the development mode, where any header is believed, such are
+    /// refused without waiting.
+    pub(crate) async fn await_signatures(&self, newest_ms: u64) {
+        let from_ms = newest_ms.saturating_add(SIGNATURE_AHEAD_MS).max(self.epoch);
+        self.auth.signatures_from_ms.set(from_ms);
+        let has_keys = self.shard.borrow().engine().identities().keys().next().is_some();
+        if self.auth.is_development || !has_keys {
+            return;
+        }
+        // A clock that was set back would make it wait for long; then signatures are refused instead.
+        let left_ms = from_ms.saturating_sub(CoarseClock::new().now_ms()).min(SIGNATURE_AHEAD_MS);
+        glommio::timer::sleep(Duration::from_millis(left_ms)).await;
+    }
+
     /// What credentials are judged by, of somebody at an address.
     pub(super) fn with_judge<R>(
         &self,
@@ -136,7 +152,8 @@ impl Node {
         match action.then {
             Then::Login => {
                 let random = |bytes: &mut [u8]| self.fill_random(bytes);
-                let (grant, change) = Grant::of_login(user, self.clock.now_ms(), random);
+                let (grant, change) =
+                    Grant::of_login(user, self.clock.now_ms(), &self.auth.secrets, random);
                 self.grant(http, grant, change);
             }
             Then::Change(mut change) => {

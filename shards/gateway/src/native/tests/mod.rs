@@ -276,7 +276,7 @@ impl Exchange {
         };
         match then {
             Then::Login => {
-                let (grant, change) = Grant::of_login(user, NOW_MS, random);
+                let (grant, change) = Grant::of_login(user, NOW_MS, &self.auth.secrets, random);
                 self.perform(Action::Grant(Box::new(Granting { change, grant, respond: how })))
             }
             Then::Change(mut change) => {
