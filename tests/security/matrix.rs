@@ -317,7 +317,7 @@ fn refuse_all(matrix: &Matrix) {
 /// Who may is answered as the table says.
 fn allow_all(matrix: &mut Matrix) {
     for row in ROUTES {
-        for place in 0..ROLES.len() {
+        for (place, role) in ROLES.iter().enumerate() {
             for kind in 0..matrix.people[place].good.len() {
                 if row.roles[place] == 403 {
                     continue;
@@ -326,7 +326,6 @@ fn allow_all(matrix: &mut Matrix) {
                 let (name, credential) = &matrix.people[place].good[kind];
                 let status = row.keys.filter(|_| credential.is_key()).unwrap_or(row.roles[place]);
                 let answer = matrix.ask(row, &path, &body, Some(credential));
-                let role = ROLES[place];
                 assert_eq!(
                     answer.status, status,
                     "{name} of {role}: {} {path} {body}: {answer}",

@@ -171,7 +171,7 @@ fn who_is_let_in_by_a_message_is_who_is_let_in_by_a_request() {
             assert_eq!(socket.read_to_close(LIMIT).1, Some(1008), "{name}");
         }
     }
-    let open = stand.look(&format!("book?symbol=BTC_USDT&side=BUY&limit=1000"));
+    let open = stand.look("book?symbol=BTC_USDT&side=BUY&limit=1000");
     assert_eq!(open.as_array().expect("orders").len(), 0, "nobody has placed an order: {open}");
 }
 
