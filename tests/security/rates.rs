@@ -268,6 +268,21 @@ fn what_is_left_is_told_with_the_weight_of_each_request() {
 
 /// Whoever guesses does so at the cost of its address, whatever it guesses at.
 #[test]
+fn bad_requests_cost_what_good_ones_do() {
+    let stand = Stand::open(&[]);
+    let bearer = stand.bearer(ALICE);
+    let mut client = stand.at(0);
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        let answer = client.call_with("POST", ORDER, &bearer, "{}");
+        assert!(answer.header("x-ratelimit-remaining").is_some(), "{answer}");
+        statuses.push(answer.status);
+    }
+    assert!(statuses.iter().all(|status| [400, 429].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&429), "a burst of 10 for 40 of them: {statuses:?}");
+}
+
+#[test]
 fn guesses_cost_the_address_that_they_come_from() {
     for number in 0..3 {
         let stand = Stand::open(&[]);

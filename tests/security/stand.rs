@@ -54,7 +54,7 @@ pub fn now_ms() -> u64 {
 /// millisecond have one signature, which is good once.
 pub fn fresh_ms() -> u64 {
     /// How far it may run ahead of the clock: well within what a server accepts.
-    const MOST_AHEAD_MS: u64 = 2_000;
+    const MOST_AHEAD_MS: u64 = 500;
     static LAST_MS: AtomicU64 = AtomicU64::new(0);
     let fresh_ms = |last_ms: u64| now_ms().max(last_ms + 1);
     let last_ms = LAST_MS

@@ -23,6 +23,26 @@ fn a_refresh_token_that_comes_twice_ends_its_session() {
     assert_eq!(stand.at(0).call_with("GET", ME, &headers, "").status, 401);
 }
 
+/// Who knows only which session it is, as an auditor does, cannot end it with a made-up token.
+#[test]
+fn a_made_up_refresh_token_ends_no_session() {
+    let stand = Stand::open(&[]);
+    let tokens = stand.login(ALICE);
+    let good = tokens["refresh_token"].as_str().expect("a token");
+    let (session, rest) = good.split_once('.').expect("a session and the rest");
+    let other = if rest.starts_with('0') { '1' } else { '0' };
+    for made_up in [
+        format!("{session}.{}", "0".repeat(rest.len())),
+        format!("{session}.{other}{}", &rest[1..]),
+    ] {
+        let body = json!({"refresh_token": made_up}).to_string();
+        let answer = stand.at(0).post("/api/auth/refresh", &body);
+        assert_eq!(answer.status, 401, "{answer}");
+    }
+    let headers = bearer(&tokens["access_token"]);
+    assert_eq!(stand.at(0).call_with("GET", ME, &headers, "").status, 200);
+}
+
 /// Two at the same time are one and its repetition, in whatever order.
 #[test]
 fn of_two_equal_refreshes_at_the_same_time_at_most_one_is_done() {
