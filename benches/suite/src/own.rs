@@ -19,12 +19,14 @@ pub struct Context {
 type Measure = fn(&Context) -> Result<Vec<Figure>>;
 
 /// By name.
-pub const OWN_PARTS: [(&str, Measure); 5] = [
+pub const OWN_PARTS: [(&str, Measure); 7] = [
     ("replay", parts::replay::measure),
+    ("instructions", parts::instructions::measure),
     ("http", parts::http::measure),
     ("latency", parts::latency::measure),
     ("start", parts::start::measure),
     ("memory", parts::memory::measure),
+    ("scaling", parts::scaling::measure),
 ];
 
 /// Runs one of them and leaves its figures in the file.

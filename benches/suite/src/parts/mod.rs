@@ -1,7 +1,9 @@
 //! One file a part.
 
 pub mod http;
+pub mod instructions;
 pub mod latency;
 pub mod memory;
 pub mod replay;
+pub mod scaling;
 pub mod start;
