@@ -120,7 +120,7 @@ impl Actions {
     }
 
     fn user(&mut self) -> u64 {
-        self.users.first + self.random.below(self.users.count())
+        self.users.nth(self.random.below(self.users.count()))
     }
 
     fn market(&mut self) -> usize {

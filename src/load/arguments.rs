@@ -45,8 +45,8 @@ pub struct LoadHttpArguments {
     /// Connections
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub connections: usize,
-    /// Users who trade, LAST included; N alone is 1000001 to 1000000 + N
-    #[arg(long, default_value = "1000", value_name = "N or FIRST..LAST")]
+    /// Users who trade, LAST included, with /STEP every STEPth; N alone is 1000001 to 1000000 + N
+    #[arg(long, default_value = "1000", value_name = "N or FIRST..LAST[/STEP]")]
     pub users: UserRange,
     /// Which requests, in which proportion
     #[arg(long, default_value = "place=80,cancel=20", value_name = "KIND=WEIGHT,…")]

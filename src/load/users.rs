@@ -12,24 +12,32 @@ const ID_LIMIT: u64 = 1 << 53;
 /// Most users: a setup creates and pays for one after the other.
 const MAX_USERS: u64 = 1_000_000;
 
-/// Users from `first` to `last`, both included.
+/// Users from `first` to `last`, both included, every `step`th of them: with the number of shards as step
+/// all are at home on one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct UserRange {
     /// The first.
     pub first: u64,
     /// The last.
     pub last: u64,
+    /// From one to the next.
+    pub step: u64,
 }
 
 impl UserRange {
     /// How many they are.
     pub fn count(self) -> u64 {
-        self.last - self.first + 1
+        (self.last - self.first) / self.step + 1
+    }
+
+    /// One of them, by its number from 0 on.
+    pub fn nth(self, number: u64) -> u64 {
+        self.first + number * self.step
     }
 
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = u64> {
-        self.first..=self.last
+        (self.first..=self.last).step_by(self.step as usize)
     }
 }
 
@@ -40,6 +48,11 @@ impl FromStr for UserRange {
         let number = |text: &str| {
             text.parse::<u64>().with_context(|| format!("{text:?} is not a whole number"))
         };
+        let (text, step) = match text.split_once('/') {
+            Some((range, step)) => (range, number(step)?),
+            None => (text, 1),
+        };
+        ensure!(step > 0, "the step must be at least 1");
         let (first, last) = match text.split_once("..") {
             Some((first, last)) => (number(first)?, number(last)?),
             None => {
@@ -50,8 +63,10 @@ impl FromStr for UserRange {
         };
         ensure!(first <= last, "the last user must not be before the first");
         ensure!(last < ID_LIMIT, "user ids are below 2^53");
-        ensure!(last - first < MAX_USERS, "must be at most {MAX_USERS} users");
-        Ok(UserRange { first, last })
+        // The last one that there is.
+        let users = UserRange { first, last: last - (last - first) % step, step };
+        ensure!(users.count() <= MAX_USERS, "must be at most {MAX_USERS} users");
+        Ok(users)
     }
 }
 
@@ -73,8 +88,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_leaves_out_those_between() {
+        let users: UserRange = "1001..1006/2".parse().unwrap();
+        assert_eq!(users.iter().collect::<Vec<u64>>(), [1001, 1003, 1005]);
+        assert_eq!((users.count(), users.nth(2), users.last), (3, 1005, 1005));
+    }
+
+    #[test]
     fn what_is_no_range_is_refused() {
-        for bad in ["", "0", "a", "5..4", "1..", "..5", "1..9007199254740992", "1..1000001"] {
+        for bad in [
+            "",
+            "0",
+            "a",
+            "5..4",
+            "1..",
+            "..5",
+            "1..9007199254740992",
+            "1..1000001",
+            "1..9/0",
+            "1..9/",
+        ] {
             assert!(bad.parse::<UserRange>().is_err(), "{bad}");
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::own::OWN_PARTS;
-use crate::plan::PARTS;
+use crate::plan::{PARTS, SCALING};
 
 /// Said after a wrong argument; `scripts/bench --help` has more words.
 pub const USAGE: &str = "\
@@ -74,7 +74,8 @@ impl Arguments {
             ensure!(PARTS.iter().any(|part| part.name == *name), "{name:?} is none of {known}");
         }
         if all.parts.is_empty() {
-            all.parts = PARTS.iter().map(|part| part.name.to_owned()).collect();
+            let names = PARTS.iter().map(|part| part.name).filter(|name| *name != SCALING);
+            all.parts = names.map(str::to_owned).collect();
         }
         Ok(Arguments::All(all))
     }
@@ -93,7 +94,7 @@ mod tests {
     fn without_a_name_all_parts_are_run() {
         let Ok(Arguments::All(all)) = parse("--quick") else { panic!() };
         assert!(all.quick && !all.docs);
-        assert_eq!(all.parts.len(), PARTS.len());
+        assert_eq!(all.parts.len(), PARTS.len() - 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use suite::Figure;
 
+use crate::plan::SCALING;
 use crate::run::Results;
 use crate::table;
 
@@ -30,7 +31,13 @@ fn updated(text: &str, results: &Results) -> Result<String> {
     let mut text = text.to_owned();
     for (name, figures) in results.parts.iter().filter(|(_, figures)| !figures.is_empty()) {
         let quick = if results.quick { ", few and short rounds" } else { "" };
-        let body = format!("{}{quick}\n\n{}", results.machine, table::markdown(figures));
+        let drawing = if name == SCALING {
+            "![Shards: cost, latency, prediction](scaling.svg)\n\n"
+        } else {
+            ""
+        };
+        let table = table::markdown(figures);
+        let body = format!("{}{quick}\n\n{drawing}{table}", results.machine);
         text = replace(&text, name, &body)?;
     }
     let figures: Vec<&Figure> = results.parts.values().flatten().collect();

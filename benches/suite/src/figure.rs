@@ -174,8 +174,14 @@ impl Figure {
 /// Writes the figures of a benchmark.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// Where the file cannot be written, or a value is no number: it would be read as none.
 pub fn write_figures(path: &Path, figures: &[Figure]) -> io::Result<()> {
+    let is_number = |values: &[f64]| values.iter().all(|value| value.is_finite());
+    for Figure { row, values, beside, .. } in figures {
+        if !is_number(values) || !beside.as_ref().is_none_or(|beside| is_number(&beside.values)) {
+            return Err(io::Error::other(format!("{row}: values: must be numbers")));
+        }
+    }
     let mut text = serde_json::to_vec_pretty(figures)?;
     text.push(b'\n');
     std::fs::write(path, text)
@@ -245,6 +251,13 @@ mod tests {
         write_figures(file.path(), &[figure(Better::Lower, &[])]).unwrap();
         let error = read_figures(file.path()).unwrap_err().to_string();
         assert!(error.contains("book/cme-es: values"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_before_it_is_written() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = write_figures(file.path(), &[figure(Better::Lower, &[1.0, f64::INFINITY])]);
+        assert!(error.unwrap_err().to_string().contains("book/cme-es: values"));
     }
 
     #[test]

@@ -19,13 +19,15 @@ pub struct Context {
 type Measure = fn(&Context) -> Result<Vec<Figure>>;
 
 /// By name.
-pub const OWN_PARTS: [(&str, Measure); 6] = [
+pub const OWN_PARTS: [(&str, Measure); 8] = [
     ("replay", parts::replay::measure),
+    ("instructions", parts::instructions::measure),
     ("http", parts::http::measure),
     ("profile", parts::profile::measure),
     ("latency", parts::latency::measure),
     ("start", parts::start::measure),
     ("memory", parts::memory::measure),
+    ("scaling", parts::scaling::measure),
 ];
 
 /// Runs one of them and leaves its figures in the file.

@@ -41,8 +41,11 @@ const fn bench(package: &'static str, bench: &'static str) -> Start {
     Start::Bench { package, bench }
 }
 
+/// Runs only when it is named: `scripts/scaling`.
+pub const SCALING: &str = "scaling";
+
 /// All parts, in the order in which they run.
-pub const PARTS: [Part; 13] = [
+pub const PARTS: [Part; 16] = [
     Part { name: "book", title: "the book alone, one core", start: bench("ringbook-book", "book") },
     Part { name: "peers", title: "the book beside other crates' books", start: Start::Peers },
     Part {
@@ -55,6 +58,16 @@ pub const PARTS: [Part; 13] = [
         title: "whole flows in process, the journal on disk",
         start: Start::Own,
     },
+    Part {
+        name: "instructions",
+        title: "what book and shard execute, counted by valgrind",
+        start: Start::Own,
+    },
+    Part {
+        name: "allocations",
+        title: "what book and shard allocate",
+        start: bench("ringbook-engine", "allocations"),
+    },
     Part { name: "http", title: "create_order under wrk beside a bare server", start: Start::Own },
     Part { name: "profile", title: "CPU per order by part", start: Start::Own },
     Part { name: "latency", title: "order to durable answer at given rates", start: Start::Own },
@@ -66,6 +79,7 @@ pub const PARTS: [Part; 13] = [
     Part { name: "fanout", title: "trades to many WebSockets", start: Start::Fanout },
     Part { name: "start", title: "from the command to the first answer", start: Start::Own },
     Part { name: "memory", title: "idle, per user, open order and connection", start: Start::Own },
+    Part { name: SCALING, title: "the same load on 1 to N shards", start: Start::Own },
     Part { name: "disk", title: "one durable direct write", start: Start::Example("measure_disk") },
     Part {
         name: "metrics",

@@ -10,7 +10,8 @@ use suite::{Figure, read_figures};
 
 use crate::arguments::All;
 use crate::machine::Machine;
-use crate::plan::{PARTS, Part, Places};
+use crate::parts::scaling;
+use crate::plan::{PARTS, Part, Places, SCALING};
 use crate::{document, table};
 
 /// What is kept of a run: `target/bench/DATE.json`.
@@ -53,6 +54,10 @@ pub fn all(wanted: &All) -> Result<bool> {
     println!("figures: {}", path.display());
     if wanted.docs || !wanted.quick {
         document::update(&places.root.join("docs/benchmarks.md"), &results)?;
+        if results.parts.contains_key(SCALING) {
+            let drawing = places.target.join("bench").join(scaling::SVG);
+            std::fs::copy(drawing, places.root.join("docs").join(scaling::SVG))?;
+        }
         println!("tables: docs/benchmarks.md");
     } else {
         println!(

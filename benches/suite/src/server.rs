@@ -1,6 +1,7 @@
 //! Servers to look at from outside: started on their cores, stopped when dropped, asked for their CPU
 //! and memory.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,6 +14,8 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+const PORTS: std::ops::Range<u16> = 18_100..30_000;
+const PORTS_EACH: u16 = 100;
 const START_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(1);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -156,6 +159,23 @@ impl Server {
         Ok((ticks[0] + ticks[1]) / TICKS_PER_S)
     }
 
+    /// CPU of each shard's own threads so far, in s: those are named `shard-SHARD-…`.
+    pub fn cpu_by_shard_s(&self) -> Result<Vec<f64>> {
+        let mut shards: BTreeMap<usize, f64> = BTreeMap::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            let task = task?.path();
+            // A thread may end while we look.
+            let Ok(name) = std::fs::read_to_string(task.join("comm")) else { continue };
+            let number = name.strip_prefix("shard-").and_then(|name| name.split('-').next());
+            let Some(shard) = number.and_then(|number| number.parse().ok()) else { continue };
+            let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            let ns = text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
+            *shards.entry(shard).or_default() += ns.unwrap_or(0.0) / 1e9;
+        }
+        ensure!(!shards.is_empty(), "the server has no thread named after a shard");
+        Ok(shards.into_values().collect())
+    }
+
     /// Its resident memory, in bytes.
     pub fn resident_bytes(&self) -> Result<f64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
@@ -198,9 +218,13 @@ pub fn sum(metrics: &str, name: &str) -> f64 {
     metrics.lines().filter_map(value).sum()
 }
 
-/// A port that nobody has.
+/// A port that nobody has, with as many free ones behind it as a server may want for its shards. Below
+/// those that the system gives to clients.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    let mut candidates = PORTS.step_by(usize::from(PORTS_EACH));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let are_free = |first: &u16| (*first..first + PORTS_EACH).all(|port| is_free(&port));
+    candidates.find(are_free).context("no free ports")
 }
 
 #[cfg(test)]

@@ -11,16 +11,15 @@
 
 #[path = "../tests/cluster/data.rs"]
 mod data;
+#[path = "common/market.rs"]
+mod market;
 
 use std::path::Path;
 use std::time::Instant;
 
 use data::Set;
-use engine::{
-    Command, Effects, Engine, EngineConfig, Input, NewSymbol, Origin, Refusal, Reply, Step,
-    Transfer,
-};
-use money::{Asset, ShardId};
+use engine::{Effects, Engine, Input, Origin, Step};
+use market::{HERE, open_market};
 use suite::{Better, Figure, Spread, write_figures};
 
 const SETS: [&str; 3] = ["lobster-aapl", "cme-es", "zxi-1m3-cancel"];
@@ -31,7 +30,6 @@ const ROUNDS: usize = 11;
 const QUICK_ROUNDS: usize = 3;
 /// Million commands per second.
 const AIM: f64 = 1.5;
-const HERE: ShardId = ShardId(0);
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -159,33 +157,6 @@ fn counted_flow(engine: &mut Engine, inputs: &[Input]) -> usize {
     }
     assert_eq!(answers, inputs.len(), "every command is answered");
     changed
-}
-
-fn open_market(set: &Set) -> Engine {
-    let mut engine = Engine::new(EngineConfig { shard: HERE, shards: 1, hash_seed: 1 });
-    for (name, decimals) in set.assets.clone() {
-        setup(&mut engine, Command::CreateAsset(Asset { name, decimals }));
-    }
-    let symbol = NewSymbol { spec: set.spec.clone(), reference: None };
-    setup(&mut engine, Command::CreateSymbol(Box::new(symbol)));
-    for (number, &(user, asset, amount)) in set.deposits.iter().enumerate() {
-        setup(&mut engine, Command::CreateUser { user: Some(user), shard: HERE, name: None });
-        let reference = number.to_string();
-        setup(&mut engine, Command::Deposit(Transfer { user, asset, amount, reference }));
-    }
-    engine
-}
-
-fn setup(engine: &mut Engine, command: Command) {
-    let mut out = Effects::default();
-    let origin = Some(Origin { shard: HERE, token: 0 });
-    let _ = engine.step(1, &Input::Command(command), origin, &mut out);
-    match &out.replies[0].1 {
-        // A user has several deposits.
-        Reply::Refused(Refusal::UserExists) => {}
-        Reply::Refused(refusal) => panic!("{refusal}"),
-        _ => {}
-    }
 }
 
 impl std::fmt::Display for Measured {

@@ -209,7 +209,7 @@ fn desk(
 ) -> Desk {
     let load = &settings.load;
     let first = load.users.first + trader as u64;
-    let users = UserRange { first, last: first + count as u64 - 1 };
+    let users = UserRange { first, last: first + count as u64 - 1, step: 1 };
     let prices: Vec<usize> = ground.markets.iter().map(|market| market.prices.len()).collect();
     let of = (thread as u64, settings.trading_threads() as u64);
     Desk {

@@ -82,6 +82,7 @@ fn users_of(given: Option<UserRange>, traders: usize) -> Result<UserRange> {
         traders == 0 || users.count() == traders as u64,
         "users: must be as many as --traders, {traders}, each with a connection"
     );
+    ensure!(traders == 0 || users.step == 1, "users: traders are users in a row, without a /STEP");
     Ok(users)
 }
 

@@ -1,8 +1,10 @@
 //! One file a part.
 
 pub mod http;
+pub mod instructions;
 pub mod latency;
 pub mod memory;
 pub mod profile;
 pub mod replay;
+pub mod scaling;
 pub mod start;
