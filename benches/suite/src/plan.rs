@@ -45,13 +45,18 @@ const fn bench(package: &'static str, bench: &'static str) -> Start {
 pub const SCALING: &str = "scaling";
 
 /// All parts, in the order in which they run.
-pub const PARTS: [Part; 16] = [
+pub const PARTS: [Part; 17] = [
     Part { name: "book", title: "the book alone, one core", start: bench("ringbook-book", "book") },
     Part { name: "peers", title: "the book beside other crates' books", start: Start::Peers },
     Part {
         name: "shard",
         title: "ledger, book and protocol of one shard, without disk",
         start: bench("ringbook-engine", "shard"),
+    },
+    Part {
+        name: "durable",
+        title: "a whole shard with its journal on disk, in process",
+        start: bench("ringbook-runtime", "durable"),
     },
     Part {
         name: "replay",
