@@ -62,8 +62,14 @@ impl FastBook {
         });
         // First, because its line is the likeliest to be far: the rest goes on meanwhile.
         self.index.insert(taker.id, slot, &self.orders);
-        let ladder = &mut self.ladders[taker.side as usize];
-        let level_slot = ladder.find_or_insert(ladder.key(taker.price));
+        self.queue(slot, taker.side, taker.price, remaining);
+    }
+
+    /// Puts an order, in no level, behind all others at a price.
+    #[inline]
+    fn queue(&mut self, slot: u32, side: Side, price: Price, remaining: Lots) {
+        let ladder = &mut self.ladders[side as usize];
+        let level_slot = ladder.find_or_insert(ladder.key(price));
         let level = ladder.level_mut(level_slot);
         let before = std::mem::replace(&mut level.tail, slot);
         level.orders += 1;
@@ -75,12 +81,21 @@ impl FastBook {
         }
         let order = &mut self.orders[slot];
         order.before = before;
+        order.after = NONE;
         order.level = level_slot;
     }
 
     /// Takes an order, already out of the index, out of its level and frees its slot.
     #[inline]
     fn unlink(&mut self, slot: u32) -> Order {
+        let order = self.unqueue(slot);
+        self.orders.remove(slot);
+        order
+    }
+
+    /// Takes an order out of its level.
+    #[inline]
+    fn unqueue(&mut self, slot: u32) -> Order {
         let order = self.orders[slot];
         let ladder = &mut self.ladders[order.side as usize];
         let level = ladder.level_mut(order.level);
@@ -99,7 +114,6 @@ impl FastBook {
         if level.orders == 0 {
             ladder.remove(order.level);
         }
-        self.orders.remove(slot);
         order
     }
 
@@ -195,7 +209,13 @@ impl Book for FastBook {
             return Some(Moved::Unchanged);
         }
         let makers = self.ladder(order.side.opposite());
-        if order.post_only && makers.reaches(makers.key(price)) {
+        if !makers.reaches(makers.key(price)) {
+            // It only changes its queue: its slot, and so what the index says of it, stay.
+            self.unqueue(slot);
+            self.queue(slot, order.side, price, order.remaining);
+            return Some(Moved::Placed(Outcome::Rested { remaining: order.remaining }));
+        }
+        if order.post_only {
             return Some(Moved::WouldTake);
         }
         self.index.remove(id, &self.orders);
