@@ -6,7 +6,7 @@
 //!
 //! Three servers of one shard have the first core, this program the second: an exchange, one with TLS, and
 //! one that only answers "ok". 64 connections send orders that are built and signed before, each the next
-//! one when its answer is there. Every answer is durable. What is told is the processor time of the server's
+//! one when its answer is there. Every answer is durable. With HMAC there is also a row under wrk. What is told is the processor time of the server's
 //! threads per order, as the kernel counts it in ns, and orders per second.
 
 #[path = "credentials/lane.rs"]
@@ -15,6 +15,8 @@ mod lane;
 mod servers;
 #[path = "credentials/signing.rs"]
 mod signing;
+#[path = "credentials/under_wrk.rs"]
+mod under_wrk;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,7 +36,9 @@ const ORDERS: usize = 600;
 const QUICK_ORDERS: usize = 150;
 const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 3;
-/// What HMAC is to reach of the bare server, in requests per second.
+const WRK_FLAGS: &str =
+    "serve --shards 1 --cores 0; wrk -t1 -c64 -d3s on core 1, requests signed before";
+/// What HMAC is to reach of the bare server under wrk, in requests per second and in processor time.
 const HMAC_OF_BARE: f64 = 0.5;
 
 /// One way to come in.
@@ -71,8 +75,8 @@ fn main() {
         true => (QUICK_ROUNDS, QUICK_ORDERS),
         false => (ROUNDS, ORDERS),
     };
-    let measured = measure(&bare, &directory, rounds, orders);
-    let figures = figures(&measured);
+    let (measured, under_wrk) = measure(&bare, &directory, rounds, orders);
+    let figures = figures(&measured, &under_wrk);
     for (title, rounds) in &measured {
         let cpu: Vec<f64> = rounds.iter().map(|round| round.cpu_us).collect();
         let per_s: Vec<f64> = rounds.iter().map(|round| round.per_s).collect();
@@ -131,7 +135,10 @@ impl Way {
 
 type Measured = Vec<(Way, Vec<Round>)>;
 
-fn measure(bare: &Path, directory: &Path, rounds: usize, orders: usize) -> Measured {
+/// Rounds under wrk: of the exchange with HMAC, and of the bare server.
+type UnderWrk = [Vec<Round>; 2];
+
+fn measure(bare: &Path, directory: &Path, rounds: usize, orders: usize) -> (Measured, UnderWrk) {
     let servers = Servers::start(bare, directory);
     let signer = Signer::open(&servers);
     let mut measured: Measured = Way::all().into_iter().map(|way| (way, Vec::new())).collect();
@@ -145,7 +152,17 @@ fn measure(bare: &Path, directory: &Path, rounds: usize, orders: usize) -> Measu
             }
         }
     }
-    measured
+    let mut under_wrk = UnderWrk::default();
+    if std::process::Command::new("wrk").arg("--version").output().is_err() {
+        println!("skipped: wrk is not installed");
+        return (measured, under_wrk);
+    }
+    for _ in 0..rounds {
+        for (server, rounds) in [&servers.plain, &servers.bare].into_iter().zip(&mut under_wrk) {
+            rounds.push(under_wrk::round(server, &signer, directory, &mut next_cid));
+        }
+    }
+    (measured, under_wrk)
 }
 
 fn run(way: Way, servers: &Servers, signer: &Signer, orders: usize, next_cid: &mut u64) -> Round {
@@ -193,10 +210,9 @@ fn open(server: &Server, signer: &Signer, credential: Credential, number: usize)
     lane
 }
 
-fn figures(measured: &Measured) -> Vec<Figure> {
+fn figures(measured: &Measured, under_wrk: &UnderWrk) -> Vec<Figure> {
     let of = |way: Way| &measured.iter().find(|(known, _)| *known == way).expect("measured").1;
     let cpu = |way: Way| of(way).iter().map(|round| round.cpu_us).collect::<Vec<_>>();
-    let per_s = |way: Way| of(way).iter().map(|round| round.per_s).collect::<Vec<_>>();
     let mut figures = Vec::new();
     for &(way, _) in measured {
         let title = format!("order, {}", way.title());
@@ -207,15 +223,18 @@ fn figures(measured: &Measured) -> Vec<Figure> {
             None => figure,
         });
     }
-    let hmac = Way::Exchange { credential: Credential::Hmac, is_tls: false };
-    let rate = Figure::new(
-        "credentials/hmac-rate",
-        "orders, HMAC",
-        "orders/s",
-        Better::Higher,
-        per_s(hmac),
-    );
-    let rate = rate.from(FLAGS, COMMAND).ratio_target(HMAC_OF_BARE);
-    figures.push(rate.beside(&Way::Bare.title(), per_s(Way::Bare)));
+    let [hmac, bare] = under_wrk;
+    if hmac.is_empty() {
+        return figures;
+    }
+    let title = "order, HMAC-SHA256, under wrk";
+    for (row, unit, better, field) in [
+        ("credentials/wrk", "orders/s", Better::Higher, (|round| round.per_s) as fn(&Round) -> f64),
+        ("credentials/wrk/cpu", "µs of CPU", Better::Lower, |round| round.cpu_us),
+    ] {
+        let figure = Figure::new(row, title, unit, better, hmac.iter().map(field).collect());
+        let figure = figure.beside(&Way::Bare.title(), bare.iter().map(field).collect());
+        figures.push(figure.ratio_target(HMAC_OF_BARE).from(WRK_FLAGS, COMMAND));
+    }
     figures
 }

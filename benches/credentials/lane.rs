@@ -9,7 +9,11 @@ use crate::servers::Server;
 
 /// Longest answer here, with its head.
 const READ_BYTES: usize = 8 * 1024;
-const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+/// What answers to the messages of this program contain.
+const ANSWER: &[u8] = b"\"result\":";
+/// Orders in the rpc dialect, where nothing is pushed: at `/ws` both sides of a trade are told of it on all their
+/// connections, which is another thing to measure.
+const UPGRADE: &str = "GET /orders HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
@@ -42,8 +46,6 @@ impl Lane {
             lane.send(UPGRADE.as_bytes());
             lane.receive();
             lane.is_socket = true;
-            // The greeting.
-            lane.receive();
         }
         lane
     }
@@ -57,8 +59,13 @@ impl Lane {
         .expect("sent");
     }
 
-    /// Waits for a whole answer, which must not be an error.
+    /// Waits for a whole answer, which must not be an error. What a WebSocket is told unasked is read over.
     pub fn receive(&mut self) {
+        while !self.receive_one() {}
+    }
+
+    /// Takes one answer or message. Whether it is an answer.
+    fn receive_one(&mut self) -> bool {
         let length = loop {
             let length = match self.is_socket {
                 true => frame_length(&self.pending),
@@ -75,7 +82,9 @@ impl Lane {
             false => answer.starts_with(b"HTTP/1.1 202 ") || answer.starts_with(b"HTTP/1.1 101 "),
         };
         assert!(is_good, "{}", String::from_utf8_lossy(answer));
+        let is_answer = !self.is_socket || contains(answer, ANSWER);
         self.pending.drain(..length);
+        is_answer
     }
 
     fn fill(&mut self) {

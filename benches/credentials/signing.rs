@@ -87,7 +87,8 @@ impl Signer {
         connection: usize,
     ) -> Option<Vec<u8>> {
         let (_, keys) = self.keys(is_tls, connection);
-        let message = json!({"type": "auth", "token": keys.token}).to_string();
+        let message =
+            json!({"method": "auth.jwt", "params": {"token": keys.token}, "id": 0}).to_string();
         (credential == Credential::Session).then(|| frame(message.as_bytes()))
     }
 
@@ -118,7 +119,9 @@ impl Signer {
             }
             Credential::Jwt => format!("Authorization: Bearer {}\r\n", keys.token),
             Credential::Session => {
-                let message = format!(r#"{{"type":"order.place","id":{cid},"data":{body}}}"#);
+                let message = format!(
+                    r#"{{"method":"order.place","params":{{"symbol":"BTC_USDT","side":"{side}","type":"LIMIT","price":"50000","quantity":"0.001","client_order_id":"c-{cid}"}},"id":{cid}}}"#
+                );
                 return frame(message.as_bytes());
             }
         };

@@ -193,12 +193,10 @@ async fn flow(client: &Client, requests: Vec<Request>) -> Answers {
     let mut under_way = 0;
     let mut answers = Answers::default();
     while !left.is_empty() || under_way > 0 {
-        // One that is refused in the middle of others would change the order.
-        if under_way < WINDOW {
-            client.room().await;
-        }
         for _ in 0..CHUNK.min(WINDOW - under_way) {
             let Some(request) = left.pop_front() else { break };
+            // One that is refused in the middle of others would change the order.
+            client.room().await;
             client.submit(request);
             under_way += 1;
         }

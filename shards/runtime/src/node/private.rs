@@ -85,7 +85,12 @@ impl Node {
         if exists {
             socket.set_caller(*caller);
             socket.ticket.set_user(user);
-            self.audience.enter(user, socket);
+            if socket.is_told_privately() {
+                self.audience.enter(user, socket);
+            } else {
+                // That the user exists was all there was to know: nothing need be made for it.
+                self.close_user(socket);
+            }
         } else {
             socket.watch.set(None);
         }

@@ -227,6 +227,11 @@ impl Socket {
         }
     }
 
+    /// Whether it is ever sent what happens to its user.
+    pub fn is_told_privately(&self) -> bool {
+        !matches!(self.speech, Speech::Rpc(Endpoint::Orders | Endpoint::MarketData, _))
+    }
+
     /// Whether the client reads fast enough for market data.
     pub fn keeps_up(&self) -> bool {
         match &*self.wire.borrow() {

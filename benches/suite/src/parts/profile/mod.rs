@@ -31,7 +31,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 const FREQUENCY_HZ: u32 = 1_997;
 const CASE: Case = http::case(1, 64, 1);
 /// Parts that take less than this share are told together.
-const SMALL: f64 = 0.01;
+const SMALL: f64 = 0.002;
 
 /// The figures.
 pub fn measure(context: &Context) -> Result<Vec<Figure>> {
