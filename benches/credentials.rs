@@ -24,7 +24,7 @@ use std::time::Instant;
 use lane::Lane;
 use servers::{Server, Servers};
 use signing::{Credential, Signer};
-use suite::{Better, Figure, write_figures};
+use suite::{Better, Figure, Spread, write_figures};
 
 const COMMAND: &str = "scripts/bench credentials";
 const FLAGS: &str =
@@ -77,6 +77,7 @@ fn main() {
     };
     let (measured, under_wrk) = measure(&bare, &directory, rounds, orders);
     let figures = figures(&measured, &under_wrk);
+    let median = |values: &[f64]| Spread::of(values).map_or(0.0, |spread| spread.median);
     for (title, rounds) in &measured {
         let cpu: Vec<f64> = rounds.iter().map(|round| round.cpu_us).collect();
         let per_s: Vec<f64> = rounds.iter().map(|round| round.per_s).collect();
@@ -85,12 +86,6 @@ fn main() {
     if let Some(file) = after("--json") {
         write_figures(&file, &figures).unwrap_or_else(|error| panic!("{error}"));
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }
 
 impl Way {

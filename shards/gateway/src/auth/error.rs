@@ -1,6 +1,6 @@
 //! Why a caller is not believed.
 
-use super::signature::SIGNATURE_WINDOW_MS;
+use super::signature::{SIGNATURE_AHEAD_MS, SIGNATURE_WINDOW_MS};
 
 /// Why a caller is not believed. What an attacker could learn from is told alike: whether a key exists,
 /// has expired or signed otherwise is one error.
@@ -25,7 +25,10 @@ pub enum AuthError {
     #[error("X-API-KEY: unknown key, or X-SIGNATURE is not its signature of this request")]
     Signature,
     /// Too early or too late.
-    #[error("X-TIMESTAMP: is more than {SIGNATURE_WINDOW_MS} ms from the server's clock, {now_ms}")]
+    #[error(
+        "X-TIMESTAMP: must be at most {SIGNATURE_WINDOW_MS} ms behind and {SIGNATURE_AHEAD_MS} ms ahead of \
+         the server's clock, {now_ms}"
+    )]
     Window {
         /// The server's clock, in ms since the epoch.
         now_ms: u64,
