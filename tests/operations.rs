@@ -4,7 +4,7 @@ mod support;
 
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::exchange::{Exchange, FIRST_USER, SYMBOL, limit, number, word};
 use support::http::Client;
@@ -58,6 +58,29 @@ fn another_server_on_the_same_port_takes_no_connections() {
     let arguments = server.arguments(2, server.port, other.path());
     let port = server.port.to_string();
     expect_refusal(&arguments, 1, &["cannot listen", &port]);
+}
+
+#[test]
+fn ready_means_that_the_port_of_every_shard_is_open() {
+    const SHARDS: u16 = 6;
+    const STARTS: usize = 20;
+    let mut server = Server::empty(SHARDS);
+    for start in 0..STARTS {
+        server.kill();
+        server.spawn();
+        // Without a pause: what is looked for is over in a moment.
+        let ready = |port| {
+            let answer = Client::anonymous(port).try_call("GET", "/readyz", "", "");
+            answer.is_ok_and(|answer| answer.status == 200)
+        };
+        let begin = Instant::now();
+        while !ready(server.port) {
+            assert!(begin.elapsed() < LIMIT, "start {start}: never ready\n{}", server.log());
+        }
+        for shard in (0..SHARDS).rev() {
+            assert!(ready(server.shard_port(shard)), "start {start}: shard {shard} is not ready");
+        }
+    }
 }
 
 #[test]

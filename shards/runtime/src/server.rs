@@ -97,6 +97,8 @@ struct Shared {
     recovered: Drain,
     /// The bootstrap is done.
     open: Drain,
+    /// The ports of all shards are open.
+    listening: Drain,
     /// The node is to end.
     drain: Drain,
     /// Shards with nothing under way, while draining.
@@ -174,6 +176,7 @@ pub fn run(
     if !await_reports(&told, shards, drain, |report| matches!(report, Report::Listening))? {
         return Ok(());
     }
+    shared.listening.give();
     let recovered_records = shared.replayed.load(Ordering::Relaxed);
     on_ready(&Ready { address, is_tls, shards, recovered_records, recovery });
     for executor in executors {
@@ -198,6 +201,7 @@ fn share(config: &NodeConfig, is_driven: bool) -> Result<Shared, RunError> {
     Ok(Shared {
         recovered: Drain::new(),
         open: Drain::new(),
+        listening: Drain::new(),
         drain: drain.map_err(system)?,
         quiet: Arc::default(),
         short: Arc::default(),
@@ -427,10 +431,13 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
     }
     shared.open.noticed().await;
     node.await_signatures(newest_ms).await;
+    let listeners = listen(start.listeners)?;
+    let _ = reports.send(Report::Listening);
+    // Who is told "ready" by one shard may go to the port of another at once.
+    shared.listening.noticed().await;
     node.serving.set(Serving::Ready);
     let handshakes = shared.tls.clone().map(|tls| Rc::new(Handshakes::new(tls)));
-    let stops = listen(&node, start.listeners, handshakes.as_ref())?;
-    let _ = reports.send(Report::Listening);
+    let stops = serve(&node, listeners, handshakes.as_ref());
     if let Some(driver) = start.driver {
         let (client, drain) = (Client::new(node.clone()), shared.drain.clone());
         glommio::spawn_local(async move {
@@ -477,22 +484,28 @@ async fn bootstrap(node: &Rc<Node>, commands: Vec<Command>, marker: &Path) -> Re
     made.map_err(|error| format!("cannot write {}: {error}", marker.display()))
 }
 
-fn listen(
+/// Opens the ports; who connects waits until [`serve`].
+fn listen(reserved: Vec<Reserved>) -> Result<Vec<Listener>, String> {
+    let listen = |one: Reserved| one.listen().map_err(|error| format!("cannot listen: {error}"));
+    reserved.into_iter().map(listen).collect()
+}
+
+/// Accepts connections until a stop.
+fn serve(
     node: &Rc<Node>,
-    reserved: Vec<Reserved>,
+    listeners: Vec<Listener>,
     handshakes: Option<&Rc<Handshakes>>,
-) -> Result<Vec<StopHandle>, String> {
-    let mut stops = Vec::new();
-    for one in reserved {
-        let listener: Listener = one.listen().map_err(|error| format!("cannot listen: {error}"))?;
-        stops.push(listener.stop_handle());
+) -> Vec<StopHandle> {
+    let serve = |listener: Listener| {
+        let stop = listener.stop_handle();
         let (node, handshakes) = (node.clone(), handshakes.cloned());
         let accept = move |connection| {
             glommio::spawn_local(accept(node.clone(), handshakes.clone(), connection)).detach();
         };
         glommio::spawn_local(listener.serve(accept)).detach();
-    }
-    Ok(stops)
+        stop
+    };
+    listeners.into_iter().map(serve).collect()
 }
 
 /// Drains: accepts no more, answers what is under way, and ends when every shard is done.
