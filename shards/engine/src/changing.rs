@@ -27,6 +27,7 @@ impl Engine {
 
     fn find_open(&self, user: UserId, order: OrderRef) -> Result<OrderSlot, Refusal> {
         let slot = self.find_order(user, order)?;
+        self.orders.expect_change(slot);
         let status = self.orders.get(slot).status;
         if status.is_open() { Ok(slot) } else { Err(Refusal::OrderNotOpen(status)) }
     }
@@ -56,6 +57,10 @@ impl Engine {
         let slot = self.find_open(user, order)?;
         let (id, symbol) = (self.orders.get(slot).id, self.orders.get(slot).symbol);
         self.refuse_if_halted(symbol)?;
+        if let Some(market) = self.market(symbol) {
+            market.book.expect(id);
+        }
+        self.orders.expect_end(slot);
         let ticket = self.ask_about(id, origin);
         let message = Message::Cancel { ticket, order: id, symbol };
         self.deliver(self.placement.shard_of(symbol), message, out);

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use ledger::{Account, Hold};
 use money::{
-    Cid, FixedState, Lots, Map, OrderId, OrderKind, OrderStatus, Price, Side, SymbolId, Table,
-    TimeInForce, Units, UserId, hash_one,
+    Cid, FixedState, IdHasher, Lots, OrderId, OrderKind, OrderStatus, Price, Side, SlotIndex,
+    SymbolId, TimeInForce, Units, UserId, hash_one, prefetch, prefetch_all,
 };
 
 use crate::history::Link;
@@ -198,22 +198,6 @@ pub(crate) enum List {
     Ended,
 }
 
-/// An order in the table by `cid`. The hash is kept, so that the table grows without a look at every
-/// order.
-#[derive(Clone, Copy, Debug)]
-struct CidEntry {
-    slot: OrderSlot,
-    hash: u32,
-}
-
-impl CidEntry {
-    /// The table takes its place from the low bits and its tag from the top ones.
-    #[inline]
-    fn spread(hash: u32) -> u64 {
-        u64::from(hash) << 32 | u64::from(hash)
-    }
-}
-
 /// An ended order in the queue to be forgotten, with all that this takes: by then the order itself has
 /// long left the cache.
 #[derive(Clone, Copy, Debug)]
@@ -231,8 +215,9 @@ pub(crate) struct Orders {
     /// By slot.
     neighbours: Vec<Neighbours>,
     free: Vec<OrderSlot>,
-    by_id: Map<OrderId, OrderSlot>,
-    by_cid: Table<CidEntry>,
+    by_id: SlotIndex,
+    by_cid: SlotIndex,
+    id_hasher: IdHasher,
     hasher: FixedState,
     /// By account.
     lists: Vec<Lists>,
@@ -242,14 +227,14 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub fn new(hash_seed: u64) -> Orders {
-        let hasher = FixedState::new(hash_seed);
         Orders {
             slots: Vec::new(),
             neighbours: Vec::new(),
             free: Vec::new(),
-            by_id: Map::with_hasher(hasher),
-            by_cid: Table::new(),
-            hasher,
+            by_id: SlotIndex::default(),
+            by_cid: SlotIndex::default(),
+            id_hasher: IdHasher::new(hash_seed),
+            hasher: FixedState::new(hash_seed),
             lists: Vec::new(),
             ended: VecDeque::new(),
             open_count: 0,
@@ -262,17 +247,54 @@ impl Orders {
 
     #[inline]
     pub fn find(&self, id: OrderId) -> Option<OrderSlot> {
-        self.by_id.get(&id).copied()
+        self.by_id.get(self.id_hasher.hash(id), |slot| self.get(slot).id == id)
     }
 
     #[inline]
     pub fn find_cid(&self, account: Account, cid: &Cid) -> Option<OrderSlot> {
-        let hash = self.cid_hash(account, cid);
-        let found = self.by_cid.find(CidEntry::spread(hash), |entry| {
-            let order = &self.slots[entry.slot as usize];
-            entry.hash == hash && order.account == account && order.cid.as_ref() == Some(cid)
-        });
-        found.map(|entry| entry.slot)
+        self.by_cid.get(self.cid_hash(account, cid), |slot| {
+            let order = self.get(slot);
+            order.account == account && order.cid.as_ref() == Some(cid)
+        })
+    }
+
+    /// Has what will soon be asked about an id fetched.
+    #[inline]
+    pub fn expect(&self, id: OrderId) {
+        self.by_id.expect(self.id_hasher.hash(id));
+    }
+
+    /// Has what will soon be asked about a `cid` fetched.
+    #[inline]
+    pub fn expect_cid(&self, account: Account, cid: &Cid) {
+        self.by_cid.expect(self.cid_hash(account, cid));
+    }
+
+    /// Has an order and its neighbours' places fetched: it is about to change.
+    #[inline]
+    pub fn expect_change(&self, slot: OrderSlot) {
+        prefetch_all(&self.slots[slot as usize]);
+        prefetch(&self.neighbours[slot as usize]);
+    }
+
+    /// Has the neighbours of an order fetched, which is about to end.
+    #[inline]
+    pub fn expect_end(&self, slot: OrderSlot) {
+        let Neighbours { newer, older } = self.neighbours[slot as usize];
+        for neighbour in [newer, older] {
+            if let Some(neighbours) = self.neighbours.get(neighbour as usize) {
+                prefetch(neighbours);
+            }
+        }
+    }
+
+    /// Has what the next new order will take fetched.
+    #[inline]
+    pub fn expect_new(&self, id: OrderId) {
+        self.expect(id);
+        if let Some(&slot) = self.free.last() {
+            self.expect_change(slot);
+        }
     }
 
     #[inline]
@@ -309,7 +331,7 @@ impl Orders {
     /// open one is not newer than those. Whether its `cid` is new to the user is not looked at, which
     /// would cost more than all the rest: of two orders with one `cid` either is found by it.
     pub fn restore(&mut self, order: Order) -> bool {
-        if self.by_id.contains_key(&order.id) {
+        if self.find(order.id).is_some() {
             return false;
         }
         if order.status.is_open() {
@@ -332,7 +354,7 @@ impl Orders {
         self.slots.reserve(orders);
         self.neighbours.reserve(orders);
         self.by_id.reserve(orders);
-        self.by_cid.reserve(orders, |entry| CidEntry::spread(entry.hash));
+        self.by_cid.reserve(orders);
     }
 
     /// Adds an open order. Its `cid` must be new to the user.
@@ -376,12 +398,9 @@ impl Orders {
                 (self.slots.len() - 1) as OrderSlot
             }
         };
-        self.by_id.insert(id, slot);
+        self.by_id.insert(self.id_hasher.hash(id), slot);
         if let Some(cid) = cid {
-            let hash = self.cid_hash(account, &cid);
-            let entry = CidEntry { slot, hash };
-            let rehash = |entry: &CidEntry| CidEntry::spread(entry.hash);
-            self.by_cid.insert_unique(CidEntry::spread(hash), entry, rehash);
+            self.by_cid.insert(self.cid_hash(account, &cid), slot);
         }
         self.link(slot, List::Open);
         self.open_count += 1;
@@ -405,17 +424,31 @@ impl Orders {
         if self.ended.len() > ENDED_ORDERS {
             let oldest = self.ended.pop_front().expect("not empty");
             self.forget(oldest);
+            self.expect_forget();
+        }
+    }
+
+    /// Has what it takes to forget the next order fetched: all of it has long left the cache.
+    #[inline]
+    fn expect_forget(&self) {
+        let Some(next) = self.ended.front() else { return };
+        self.expect(next.id);
+        if let Some(hash) = next.cid_hash {
+            self.by_cid.expect(hash);
+        }
+        prefetch(&self.neighbours[next.slot as usize]);
+        // By now that of the one before is here, and this one's newer neighbour is its own.
+        if let Some(after) = self.ended.get(1) {
+            prefetch(&self.neighbours[after.slot as usize]);
         }
     }
 
     fn forget(&mut self, Ended { id, slot, cid_hash }: Ended) {
         self.unlink(slot, List::Ended);
-        self.by_id.remove(&id);
-        if let Some(hash) = cid_hash
-            && let Ok(entry) =
-                self.by_cid.find_entry(CidEntry::spread(hash), |entry| entry.slot == slot)
-        {
-            entry.remove();
+        let removed = self.by_id.remove(self.id_hasher.hash(id), |one| one == slot);
+        debug_assert_eq!(removed, Some(slot));
+        if let Some(hash) = cid_hash {
+            self.by_cid.remove(hash, |one| one == slot);
         }
         self.free.push(slot);
     }

@@ -38,7 +38,32 @@ pub(crate) struct Pending {
     /// Why the one change was refused after all.
     pub refusal: Option<Refusal>,
     /// Who asked, since the start of this process.
-    pub origins: Vec<Origin>,
+    pub origins: Origins,
+}
+
+/// Who waits for one answer. Nearly always it is one, for whom nothing is allocated.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    first: Option<Origin>,
+    more: Vec<Origin>,
+}
+
+impl Origins {
+    /// Adds who waits, if anybody does.
+    pub fn add(&mut self, origin: Option<Origin>) {
+        match self.first {
+            None => self.first = origin,
+            Some(_) => self.more.extend(origin),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Origin> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
 }
 
 /// All questions under way.
@@ -69,7 +94,8 @@ impl PendingQuestions {
         outstanding: u32,
         origin: Option<Origin>,
     ) {
-        let origins = origin.into_iter().collect();
+        let mut origins = Origins::default();
+        origins.add(origin);
         let pending =
             Pending { question, outstanding, probes: 0, count: 0, refusal: None, origins };
         self.open.insert(ticket, pending);

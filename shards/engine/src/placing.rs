@@ -1,7 +1,7 @@
 //! The home side, placing: a new order is checked, reserved and sent to the symbol's shard.
 
 use ledger::{Hold, Reservation};
-use money::{Lots, OrderId, OrderKind, Price, RuleBreak, Side, SymbolStatus, Units};
+use money::{Lots, OrderId, OrderKind, Price, RuleBreak, Side, SymbolId, SymbolStatus, Units};
 
 use crate::changing::Applied;
 use crate::command::Place;
@@ -33,6 +33,9 @@ impl Engine {
         out: &mut Effects,
     ) -> Applied {
         let account = self.account(place.user)?;
+        if let Some(cid) = &place.cid {
+            self.orders.expect_cid(account, cid);
+        }
         if let Some(cid) = &place.cid
             && let Some(slot) = self.orders.find_cid(account, cid)
         {
@@ -100,7 +103,18 @@ impl Engine {
             reply(out, origin, || Reply::Accepted { order: id, cid: place.cid, at_ms });
         }
         self.submit(place, &terms, id, ticket, out);
+        self.expect_next(place.symbol);
         Ok(Step::Changed)
+    }
+
+    /// Has the memory that the next order will likely take fetched, while others are served.
+    #[inline]
+    fn expect_next(&self, symbol: SymbolId) {
+        let Ok(id) = self.next_order_id() else { return };
+        self.orders.expect_new(id);
+        if let Some(market) = self.market(symbol) {
+            market.book.expect_new(id);
+        }
     }
 
     fn submit(
@@ -146,7 +160,7 @@ impl Engine {
             return Step::Unchanged;
         }
         if let Some(pending) = self.pending.get_mut(ticket) {
-            pending.origins.extend(origin);
+            pending.origins.add(origin);
             return Step::Unchanged;
         }
         if matched {

@@ -181,7 +181,12 @@ impl Engine {
             Question::Symbol(symbol) => Reply::Symbol(symbol),
             Question::Identity(outcome) => Reply::Identity(outcome),
         };
-        for origin in pending.origins {
+        let mut origins = pending.origins.iter().peekable();
+        while let Some(origin) = origins.next() {
+            if origins.peek().is_none() {
+                out.replies.push((origin, answer));
+                break;
+            }
             out.replies.push((origin, answer.clone()));
         }
     }

@@ -43,6 +43,20 @@ impl Engine {
         reason: BalanceReason,
         out: &mut Effects,
     ) {
+        if before.slots[0].is_some() {
+            self.tell_changed(account, before, frozen_changed, reason, out);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_changed(
+        &self,
+        account: Account,
+        before: Before,
+        frozen_changed: Option<Slot>,
+        reason: BalanceReason,
+        out: &mut Effects,
+    ) {
         for (slot, avail_before) in before.slots.into_iter().flatten() {
             let balance = self.ledger.balance(slot);
             if balance.avail != avail_before || frozen_changed == Some(slot) {

@@ -12,7 +12,9 @@ mod hash;
 mod ids;
 mod order;
 mod payment;
+mod prefetch;
 mod scale;
+mod slot_index;
 mod symbol;
 
 pub use asset::{Asset, AssetError, MAX_ASSET_DECIMALS, MAX_NAME_LENGTH_BYTES};
@@ -24,7 +26,9 @@ pub use ids::{
 };
 pub use order::{OrderKind, OrderStatus, Role, SelfTrade, Side, TimeInForce};
 pub use payment::WithdrawalStatus;
+pub use prefetch::{prefetch, prefetch_all};
 pub use scale::{Lots, Price, Scale, ScaleError, Units, fee};
+pub use slot_index::{IdHasher, SlotIndex};
 pub use symbol::{
     MAX_FEE_PPM, PPM, RuleBreak, SymbolPatch, SymbolRules, SymbolSpec, SymbolSpecError,
     SymbolStatus,

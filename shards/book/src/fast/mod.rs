@@ -117,6 +117,19 @@ impl FastBook {
         order
     }
 
+    /// Has what will soon be asked about an order fetched. Changes nothing.
+    #[inline]
+    pub fn expect(&self, id: OrderId) {
+        self.index.expect(id);
+    }
+
+    /// Has what the next new order will take fetched. Changes nothing.
+    #[inline]
+    pub fn expect_new(&self, id: OrderId) {
+        self.index.expect(id);
+        self.orders.expect_new();
+    }
+
     /// All orders of a side at one price together, in lots; 0 where there are none.
     pub fn qty_at(&self, side: Side, price: Price) -> u128 {
         let ladder = self.ladder(side);

@@ -2,6 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use money::prefetch;
+
 /// The index that names no slot.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -48,6 +50,14 @@ impl<T> Slab<T> {
     #[inline]
     pub(super) fn remove(&mut self, slot: u32) {
         self.free.push(slot);
+    }
+
+    /// Has the slot that the next value will take fetched.
+    #[inline]
+    pub(super) fn expect_new(&self) {
+        if let Some(&slot) = self.free.last() {
+            prefetch(&self.slots[slot as usize]);
+        }
     }
 
     /// Slots in use.

@@ -18,7 +18,7 @@ use crate::engine::{Engine, EngineConfig, Market};
 use crate::history::TradeHistory;
 use crate::message::{AssetTotals, Ticket};
 use crate::orders::{ENDED_ORDERS, Order};
-use crate::pending::{Pending, Question};
+use crate::pending::{Origins, Pending, Question};
 use crate::reply::Refusal;
 
 /// Why pieces make no engine.
@@ -353,7 +353,7 @@ impl Restore {
             QuestionKind::Symbol(symbol) => Question::Symbol(symbol),
             QuestionKind::Identity(outcome) => Question::Identity(*outcome),
         };
-        let origins = Vec::new();
+        let origins = Origins::default();
         let pending = Pending { question, outstanding, probes, count, refusal: None, origins };
         let is_new = self.engine.pending.restore(ticket, pending);
         if is_new { Ok(()) } else { Err(ImageError::Twice("a question")) }
