@@ -289,7 +289,7 @@ fn check_source(name: &str, text: &str, problems: &mut Vec<String>) {
             object(&format!("{word}!"), "the world");
         }
         if word == "hashbrown" && name != HASH_FILE {
-            object(word, "take money::Map or money::Table");
+            object(word, "take money::Map");
         }
         for (banned, why) in WORDS {
             let excused = (name == HASH_FILE && banned == "HashMap")

@@ -114,21 +114,55 @@ impl Part {
         }
     }
 
+    /// What builds it, if anything is to be built: beside the clock, so that the time of a run is the
+    /// time of its measurements.
+    pub fn build(&self, places: &Places) -> Option<Command> {
+        let mut words = match self.start {
+            Start::Own => return None,
+            Start::Bench { package, bench } => {
+                vec!["bench", "--no-run", "-p", package, "--bench", bench]
+            }
+            Start::Fanout => vec!["bench", "--no-run", "-p", "ringbook", "--bench", "fanout"],
+            Start::Peers => {
+                vec!["build", "--release", "--manifest-path", "benches/peers/Cargo.toml"]
+            }
+            Start::Example(example) => {
+                vec!["build", "--release", "-p", "ringbook-runtime", "--example", example]
+            }
+        };
+        words.push("--quiet");
+        let mut command = self.cargo(places);
+        command.args(words);
+        Some(command)
+    }
+
+    /// Cargo in the project's directory. Peers have a target directory of their own: so are their
+    /// profile and lock file.
+    fn cargo(&self, places: &Places) -> Command {
+        let target = match self.start {
+            Start::Peers => places.target.join("peers"),
+            _ => places.target.clone(),
+        };
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(&places.root).env("CARGO_TARGET_DIR", target);
+        command
+    }
+
     /// The process that measures it.
     pub fn command(&self, places: &Places, quick: bool, json: &Path) -> std::io::Result<Command> {
         let mut command = match self.start {
             Start::Own => Command::new(std::env::current_exe()?),
-            _ => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+            _ => self.cargo(places),
         };
-        command.current_dir(&places.root).env("CARGO_TARGET_DIR", &places.target);
+        if matches!(self.start, Start::Own) {
+            command.current_dir(&places.root).env("CARGO_TARGET_DIR", &places.target);
+        }
         command.env("BENCH_SCRATCH", &places.scratch);
         match self.start {
             Start::Bench { package, bench } => {
                 command.args(["bench", "--quiet", "-p", package, "--bench", bench, "--"]);
             }
             Start::Peers => {
-                // Its profile and lock file are its own.
-                command.env("CARGO_TARGET_DIR", places.target.join("peers"));
                 command.args(["run", "--quiet", "--release", "--manifest-path"]);
                 command.args(["benches/peers/Cargo.toml", "--"]);
             }

@@ -39,9 +39,6 @@ pub fn sorted<K: Ord + Copy, V>(map: &Map<K, V>) -> Vec<(K, &V)> {
     entries
 }
 
-/// A table of values that hold their own keys.
-pub type Table<T> = hashbrown::HashTable<T>;
-
 /// Hash of one value.
 #[inline]
 pub fn hash_one<T: Hash>(state: FixedState, value: T) -> u64 {

@@ -20,7 +20,7 @@ mod symbol;
 pub use asset::{Asset, AssetError, MAX_ASSET_DECIMALS, MAX_NAME_LENGTH_BYTES};
 pub use cid::{Cid, CidError, MAX_CID_LENGTH_BYTES};
 pub use decimal::{Decimal, DecimalError, MAX_TEXT_LENGTH_BYTES, write_units};
-pub use hash::{FixedState, Map, Table, hash_one, sorted};
+pub use hash::{FixedState, Map, hash_one, sorted};
 pub use ids::{
     AssetId, ID_LIMIT, OrderId, Placement, SHARD_BITS, ShardId, SymbolId, TradeId, UserId,
 };
