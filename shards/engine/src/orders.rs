@@ -47,6 +47,8 @@ pub(crate) struct Order {
     pub kind: OrderKind,
     pub time_in_force: TimeInForce,
     pub cid: Option<Cid>,
+    /// Of its `cid`, if it has one: kept, because hashing so many bytes is dear.
+    cid_hash: u32,
     pub price: Price,
     pub created_at_ms: u64,
     /// The question that brought it to the book.
@@ -155,6 +157,8 @@ impl Order {
             kind: image.kind,
             time_in_force: image.time_in_force,
             cid: image.cid,
+            // Set with the table's own seed, when it is put there.
+            cid_hash: 0,
             price: image.price,
             created_at_ms: image.created_at_ms,
             ticket: image.ticket,
@@ -171,6 +175,8 @@ impl Order {
 pub(crate) struct NewOrder {
     pub id: OrderId,
     pub cid: Option<Cid>,
+    /// [`Orders::cid_hash`] of its `cid`, if it has one.
+    pub cid_hash: u32,
     pub user: UserId,
     pub account: Account,
     pub symbol: SymbolId,
@@ -252,7 +258,13 @@ impl Orders {
 
     #[inline]
     pub fn find_cid(&self, account: Account, cid: &Cid) -> Option<OrderSlot> {
-        self.by_cid.get(self.cid_hash(account, cid), |slot| {
+        self.find_cid_hashed(account, cid, self.cid_hash(account, cid))
+    }
+
+    /// The same with the hash at hand.
+    #[inline]
+    pub fn find_cid_hashed(&self, account: Account, cid: &Cid, hash: u32) -> Option<OrderSlot> {
+        self.by_cid.get(hash, |slot| {
             let order = self.get(slot);
             order.account == account && order.cid.as_ref() == Some(cid)
         })
@@ -262,12 +274,6 @@ impl Orders {
     #[inline]
     pub fn expect(&self, id: OrderId) {
         self.by_id.expect(self.id_hasher.hash(id));
-    }
-
-    /// Has what will soon be asked about a `cid` fetched.
-    #[inline]
-    pub fn expect_cid(&self, account: Account, cid: &Cid) {
-        self.by_cid.expect(self.cid_hash(account, cid));
     }
 
     /// Has an order and its neighbours' places fetched: it is about to change.
@@ -297,8 +303,9 @@ impl Orders {
         }
     }
 
+    /// By what a `cid` is found.
     #[inline]
-    fn cid_hash(&self, account: Account, cid: &Cid) -> u32 {
+    pub fn cid_hash(&self, account: Account, cid: &Cid) -> u32 {
         hash_one(self.hasher, (account, cid)) as u32
     }
 
@@ -330,7 +337,8 @@ impl Orders {
     /// Adds an order from an image behind those of its list. `false` when its id is known, or when an
     /// open one is not newer than those. Whether its `cid` is new to the user is not looked at, which
     /// would cost more than all the rest: of two orders with one `cid` either is found by it.
-    pub fn restore(&mut self, order: Order) -> bool {
+    pub fn restore(&mut self, mut order: Order) -> bool {
+        order.cid_hash = order.cid.map_or(0, |cid| self.cid_hash(order.account, &cid));
         if self.find(order.id).is_some() {
             return false;
         }
@@ -362,6 +370,7 @@ impl Orders {
         self.add(Order {
             id: new.id,
             cid: new.cid,
+            cid_hash: new.cid_hash,
             user: new.user,
             account: new.account,
             symbol: new.symbol,
@@ -386,7 +395,7 @@ impl Orders {
 
     #[inline]
     fn add(&mut self, order: Order) -> OrderSlot {
-        let (id, cid, account) = (order.id, order.cid, order.account);
+        let (id, cid_hash) = (order.id, order.cid.map(|_| order.cid_hash));
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = order;
@@ -399,8 +408,8 @@ impl Orders {
             }
         };
         self.by_id.insert(self.id_hasher.hash(id), slot);
-        if let Some(cid) = cid {
-            self.by_cid.insert(self.cid_hash(account, &cid), slot);
+        if let Some(hash) = cid_hash {
+            self.by_cid.insert(hash, slot);
         }
         self.link(slot, List::Open);
         self.open_count += 1;
@@ -419,7 +428,7 @@ impl Orders {
         self.link(slot, List::Ended);
         self.open_count -= 1;
         let order = &self.slots[slot as usize];
-        let cid_hash = order.cid.as_ref().map(|cid| self.cid_hash(order.account, cid));
+        let cid_hash = order.cid.is_some().then_some(order.cid_hash);
         self.ended.push_back(Ended { id: order.id, slot, cid_hash });
         if self.ended.len() > ENDED_ORDERS {
             let oldest = self.ended.pop_front().expect("not empty");

@@ -33,11 +33,9 @@ impl Engine {
         out: &mut Effects,
     ) -> Applied {
         let account = self.account(place.user)?;
-        if let Some(cid) = &place.cid {
-            self.orders.expect_cid(account, cid);
-        }
+        let cid_hash = place.cid.map_or(0, |cid| self.orders.cid_hash(account, &cid));
         if let Some(cid) = &place.cid
-            && let Some(slot) = self.orders.find_cid(account, cid)
+            && let Some(slot) = self.orders.find_cid_hashed(account, cid, cid_hash)
         {
             return Ok(self.place_again(slot, place.wait, origin, out));
         }
@@ -80,6 +78,7 @@ impl Engine {
         let slot = self.orders.insert(NewOrder {
             id,
             cid: place.cid,
+            cid_hash,
             user: place.user,
             account,
             symbol: place.symbol,
