@@ -162,6 +162,13 @@ fn markets_are_made_changed_and_stopped() {
     assert_eq!((&made["tick"], &made["min_notional"]), (&json!("0.05"), &json!("10.00")));
     assert_eq!((&changed["maker_fee_ppm"], &changed["taker_fee_ppm"]), (&json!(20), &json!(500)));
     operator.ask("symbol add ETHUSDT --tick 1 --lot 1").refused(2, &["BASE_QUOTE"]);
+    let shards = operator.look("/api/v1/admin/shards").as_array().expect("shards").len();
+    let last = shards - 1;
+    let placed = operator.data(&format!("symbol add ETH_BTC --tick 0.1 --lot 0.1 --shard {last}"));
+    assert_eq!(placed["shard"], json!(last));
+    let nowhere = operator.ask(&format!("symbol add BTC_ETH --tick 1 --lot 1 --shard {shards}"));
+    nowhere.refused(1, &["shard: must be an integer from 0 to"]);
+    operator.ask("halt ETH_BTC").done();
 
     let key = operator.key_of(1001);
     let place = || operator.as_owner(&key, "POST", ORDER, &order("1")).status;

@@ -13,7 +13,7 @@ use gateway::middleware::{Admission, Limits};
 use gateway::native::{self, Context, Ports, Serving, World};
 use gateway::{Entered, http, rpc};
 use identity::KeyId;
-use money::{Placement, ShardId};
+use money::{Placement, ShardId, SymbolId};
 use shard::{Output, Request, Shard, ShardError};
 use slab::Slab;
 use telemetry::ShardMetrics;
