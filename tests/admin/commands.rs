@@ -162,13 +162,6 @@ fn markets_are_made_changed_and_stopped() {
     assert_eq!((&made["tick"], &made["min_notional"]), (&json!("0.05"), &json!("10.00")));
     assert_eq!((&changed["maker_fee_ppm"], &changed["taker_fee_ppm"]), (&json!(20), &json!(500)));
     operator.ask("symbol add ETHUSDT --tick 1 --lot 1").refused(2, &["BASE_QUOTE"]);
-    let shards = operator.look("/api/v1/admin/shards").as_array().expect("shards").len();
-    let last = shards - 1;
-    let placed = operator.data(&format!("symbol add ETH_BTC --tick 0.1 --lot 0.1 --shard {last}"));
-    assert_eq!(placed["shard"], json!(last));
-    let nowhere = operator.ask(&format!("symbol add BTC_ETH --tick 1 --lot 1 --shard {shards}"));
-    nowhere.refused(1, &["shard: must be an integer from 0 to"]);
-    operator.ask("halt ETH_BTC").done();
 
     let key = operator.key_of(1001);
     let place = || operator.as_owner(&key, "POST", ORDER, &order("1")).status;
@@ -187,6 +180,20 @@ fn markets_are_made_changed_and_stopped() {
     assert_eq!(partly.out, "symbol    status\nBTC_USDT  TRADING\nETH_USDT  TRADING\n");
     partly.refused(1, &["NO_PE", "1004", "symbol"]);
     assert_eq!(place(), 202);
+}
+
+#[test]
+fn a_symbol_is_added_where_it_is_asked_to_be() {
+    let operator = Operator::with_market();
+    let shards = operator.look("/api/v1/admin/shards").as_array().expect("shards").len();
+    assert!(shards > 1, "its number alone would put the second symbol on shard 1");
+    let nowhere = operator.ask(&format!("symbol add USDT_BTC --tick 1 --lot 1 --shard {shards}"));
+    nowhere.refused(1, &["shard: must be an integer from 0 to"]);
+    let placed = operator.data("symbol add USDT_BTC --tick 0.1 --lot 0.1 --shard 0");
+    assert_eq!(placed["shard"], json!(0));
+    let listed = operator.ask("symbol list").done();
+    let heads = listed.lines().next().expect("a line of heads");
+    assert!(heads.ends_with("shard"), "{listed}");
 }
 
 #[test]
