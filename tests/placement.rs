@@ -247,8 +247,13 @@ fn a_configuration_places_what_a_new_directory_begins_with() {
     server.wait_until_ready();
     assert_eq!(told(&server, 2), [0, 2]);
     assert_eq!(by_shard(&server, "ringbook_symbols"), [1, 0, 1, 0]);
-    // The file is of the beginning: with fewer shards later it is no error.
     assert!(server.stop().success(), "{}", server.log());
+    let data = server.data().to_str().expect("a path in UTF-8").to_owned();
+    let dumped = server::run(&["journal", "dump", "--data", &data]);
+    let dumped = String::from_utf8(dumped.stdout).expect("text");
+    let records = dumped.lines().filter(|line| line.contains(r#""on_shard":2"#)).count();
+    assert_eq!(records, 4, "once asked for and three times told: {dumped}");
+    // The file is of the beginning: with fewer shards later it is no error.
     server.set_shards(2);
     server.spawn();
     server.wait_until_ready();

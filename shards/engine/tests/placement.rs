@@ -1,5 +1,8 @@
 //! Symbols whose books are on shards that were asked for.
 
+// Prices count ticks of 0.01: 100_00 is 100.00.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 mod cluster;
 
 use cluster::flow::Flow;

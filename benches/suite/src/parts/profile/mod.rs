@@ -23,7 +23,7 @@ use suite::{Better, Figure};
 use super::http::{self, Case};
 use crate::own::Context;
 use crate::server::{Cores, Server, spawn_on};
-use names::ACCEPT;
+use names::{ACCEPT, WAY};
 use samples::{Sample, read_samples};
 use sources::Sources;
 
@@ -35,7 +35,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// Samples per second; no multiple of what else happens regularly.
 const FREQUENCY_HZ: u32 = 1_997;
 const CASE: Case = http::case(1, 64, 1);
-/// Parts that take less than this share are told together.
+/// Parts that take less than this share are told together, but for those of an order's own way.
 const SMALL: f64 = 0.002;
 /// The row of the whole.
 const ALL: &str = "all of it";
@@ -74,13 +74,19 @@ pub fn measure(context: &Context) -> Result<Vec<Figure>> {
     let mut figures: Vec<Figure> = told
         .into_iter()
         .map(|(part, values)| {
-            let row = format!("profile/{}", part.replace([' ', ','], "-"));
+            let row = format!("profile/{}", part.replace([' ', ',', ':'], "-"));
             Figure::new(&row, &part, "µs of CPU/order", Better::Lower, values)
                 .from(&flags, "scripts/bench profile")
         })
         .collect();
     let median = |figure: &Figure| figure.spread().map_or(0.0, |spread| spread.median);
-    figures.sort_by(|a, b| median(b).total_cmp(&median(a)));
+    // The whole and its parts by size, then what is not a part of it.
+    let rank = |figure: &Figure| match figure.title.as_str() {
+        ALL => 0,
+        ACCEPT => 2,
+        _ => 1,
+    };
+    figures.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| median(b).total_cmp(&median(a))));
     let title = "all of it, with a connection for each order";
     let figure = Figure::new("profile/one-order", title, "µs of CPU/order", Better::Lower, single);
     figures.push(figure.beside("kept connections", kept).from(&flags, "scripts/bench profile"));
@@ -119,9 +125,14 @@ fn round_of(context: &Context, cores: &Cores, seconds: u32) -> Result<BTreeMap<S
         };
         *parts.entry(part.to_owned()).or_default() += each;
     }
-    let is_small = |cpu_us: f64| cpu_us < SMALL * sampled.cpu_us;
-    let small: f64 = parts.values().copied().filter(|&cpu_us| is_small(cpu_us)).sum();
-    parts.retain(|_, cpu_us| !is_small(*cpu_us));
+    for part in WAY {
+        parts.entry(part.to_owned()).or_default();
+    }
+    let is_small =
+        |part: &str, cpu_us: f64| cpu_us < SMALL * sampled.cpu_us && !WAY.contains(&part);
+    let small: f64 =
+        parts.iter().filter(|(part, cpu_us)| is_small(part, **cpu_us)).map(|one| one.1).sum();
+    parts.retain(|part, cpu_us| !is_small(part, *cpu_us));
     *parts.entry("everything else".to_owned()).or_default() += small;
     parts.insert(ALL.to_owned(), sampled.cpu_us);
     Ok(parts)

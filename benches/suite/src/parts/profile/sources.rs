@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::names::{CRATES, FILES, NUMBERS, OTHER_CRATES};
+use super::names::{CRATES, FILES, NUMBERS, OTHER_CRATES, TYPES};
 
 /// Of a hundred samples at least so many must be in the function that perf names. Closures and such have
 /// two names, hence not all.
@@ -107,13 +107,14 @@ impl Sources {
                 outermost = function;
                 files.extend(lines.next());
             }
-            let place = Place { part: self.part_of(&files), function: outermost.to_owned() };
+            let part = self.part_of(&files, outermost);
+            let place = Place { part, function: outermost.to_owned() };
             self.places.insert(address, place);
         }
     }
 
-    /// Of the files around an address, innermost first.
-    fn part_of(&self, files: &[&str]) -> &'static str {
+    /// Of the files around an address, innermost first, and the function around all of them.
+    fn part_of(&self, files: &[&str], function: &str) -> &'static str {
         let ours = files.iter().filter_map(|file| below(&self.root, file));
         let part = |path: &str| FILES.iter().find(|file| path.starts_with(file.0)).map(|one| one.1);
         if let Some(part) = ours.clone().find_map(part) {
@@ -123,7 +124,8 @@ impl Sources {
             return NUMBERS.1;
         }
         let foreign = |file: &&str| CRATES.iter().find(|one| file.contains(one.0));
-        files.iter().find_map(foreign).map_or(OTHER_CRATES, |one| one.1)
+        let typed = || TYPES.iter().find(|one| function.contains(one.0));
+        files.iter().find_map(foreign).or_else(typed).map_or(OTHER_CRATES, |one| one.1)
     }
 
     fn place(&self, offset: u64) -> Option<&Place> {
