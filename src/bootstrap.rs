@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use engine::{Command, NewSymbol, Transfer};
+use engine::{Command, NewSymbol, PlacedSymbol, Transfer};
 use money::{
     Asset, AssetId, Decimal, ID_LIMIT, Lots, ShardId, SymbolRules, SymbolSpec, SymbolStatus, Units,
     UserId,
@@ -54,6 +54,8 @@ pub struct SymbolTable {
     price_band_ppm: u32,
     status: Option<String>,
     reference_price: Option<String>,
+    /// The shard that its book is to be on; else it goes by the symbol's number.
+    shard: Option<u16>,
 }
 
 /// A user.
@@ -91,7 +93,13 @@ impl Beginning {
             let symbol = table.build(&self.assets).with_context(|| format!("symbols[{at}]"))?;
             let is_new = self.symbols[..at].iter().all(|other| other.symbol != table.symbol);
             ensure!(is_new, "symbols[{at}]: symbol: {} is there twice", table.symbol);
-            commands.push(Command::CreateSymbol(Box::new(symbol)));
+            commands.push(match table.shard {
+                None => Command::CreateSymbol(Box::new(symbol)),
+                Some(shard) => {
+                    let shard = ShardId(shard);
+                    Command::CreatePlacedSymbol(Box::new(PlacedSymbol { symbol, shard }))
+                }
+            });
         }
         for (at, table) in self.users.iter().enumerate() {
             let is_new = self.users[..at].iter().all(|other| other.user_id != table.user_id);

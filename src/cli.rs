@@ -90,8 +90,8 @@ The file is TOML; its keys are the names of the flags with underscores:
 
   [[symbols]]
   symbol = \"BTC_USDT\"                    # also: min_qty, max_qty, min_notional, maker_fee_ppm,
-  base = \"BTC\"                           # taker_fee_ppm, price_band_ppm, status, reference_price
-  quote = \"USDT\"
+  base = \"BTC\"                           # taker_fee_ppm, price_band_ppm, status, reference_price,
+  quote = \"USDT\"                         # shard
   tick = \"0.01\"
   lot = \"0.00000001\"
 

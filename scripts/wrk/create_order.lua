@@ -2,11 +2,12 @@
 -- out in turn. (Built per request, wrk itself is the limit at about 62,000 requests/s.)
 --
 --   wrk -t1 -c64 -d10s --latency -s scripts/wrk/create_order.lua http://127.0.0.1:PORT
---       [-- USERS [SYMBOL [PRICE [TICK [QTY [PIPELINE]]]]]]
+--       [-- USERS [SYMBOL [PRICE [TICK [QTY [PIPELINE [close]]]]]]]
 --
 -- Users 1 to USERS in turn, BUY and SELL in turn, prices spread evenly a few ticks around PRICE on
 -- both sides, so that about half of the orders meet one and the book stays shallow. With PIPELINE each
--- connection sends so many requests at once, and wrk waits for all of their answers.
+-- connection sends so many requests at once, and wrk waits for all of their answers. With `close` every
+-- request asks for the end of its connection, so each comes on one of its own.
 
 local REQUESTS = 4096
 local SPREAD_TICKS = 8
@@ -33,6 +34,9 @@ function init(arguments)
       ["Content-Type"] = "application/json",
       ["X-User-ID"] = tostring((index - 1) % users + 1),
     }
+    if arguments[7] == "close" then
+      headers["Connection"] = "close"
+    end
     requests[index] = wrk.format("POST", "/api/v1/create_order", headers, body)
   end
   if pipeline > 1 then

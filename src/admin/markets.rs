@@ -20,6 +20,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   ringbook admin symbol list
   ringbook admin symbol add BTC_USDT --tick 0.01 --lot 0.0001 --taker-fee-ppm 500
+  ringbook admin symbol add ETH_USDT --tick 0.01 --lot 0.0001 --shard 3
   ringbook admin symbol set BTC_USDT --maker-fee-ppm 0 --taker-fee-ppm 250
   ringbook admin symbol set BTC_USDT --status CANCEL_ONLY";
 
@@ -46,7 +47,7 @@ There is no --all: it would also start what was stopped for another reason.
 Example:
   ringbook admin resume BTC_USDT ETH_USDT";
 
-const LISTED: [Column; 11] = [
+const LISTED: [Column; 12] = [
     Column::of("symbol", Form::Text),
     Column::of("status", Form::Text),
     Column::of("tick", Form::Number),
@@ -58,6 +59,7 @@ const LISTED: [Column; 11] = [
     Column::new("taker ppm", "taker_fee_ppm", Form::Number),
     Column::new("band ppm", "price_band_ppm", Form::Number),
     Column::new("reference", "reference_price", Form::Number),
+    Column::of("shard", Form::Number),
 ];
 const ASSET: [Column; 2] = [Column::of("asset", Form::Text), Column::of("decimals", Form::Number)];
 
@@ -78,6 +80,9 @@ pub enum SymbolCommand {
         /// Quantity step
         #[arg(long, value_name = "QTY")]
         lot: String,
+        /// The shard that its book is to be on; else it goes by the symbol's number
+        #[arg(long, value_name = "N")]
+        shard: Option<u16>,
         #[command(flatten)]
         rules: Rules,
     },
@@ -204,8 +209,9 @@ pub fn run(command: SymbolCommand, server: &mut Server) -> Result<Outcome, Failu
             let text = table(&LISTED, rows_of(&data));
             Ok(Outcome::new(data, text))
         }
-        SymbolCommand::Add { symbol, tick, lot, rules } => {
+        SymbolCommand::Add { symbol, tick, lot, shard, rules } => {
             let mut new = rules.into_body();
+            new.extend(shard.map(|shard| ("shard".to_owned(), shard.into())));
             for (name, value) in [
                 ("symbol", symbol.symbol),
                 ("base", symbol.base),

@@ -187,7 +187,7 @@ impl Market {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use money::{AssetId, SymbolRules, SymbolSpec};
+    use money::{AssetId, ShardId, SymbolRules, SymbolSpec};
 
     fn entry() -> SymbolEntry {
         let spec = SymbolSpec {
@@ -201,7 +201,8 @@ mod tests {
             lot_units: 1,
             rules: SymbolRules::default(),
         };
-        SymbolEntry { scale: spec.scale().unwrap(), spec, reference: None }
+        let scale = spec.scale().unwrap();
+        SymbolEntry { scale, spec, reference: None, placed: None, shard: ShardId(0) }
     }
 
     fn commands(seed: u64) -> Vec<Command> {

@@ -158,6 +158,10 @@ fn describe_command(command: &Command) -> Fields {
         Command::Withdraw(transfer) => describe_transfer("withdraw", transfer),
         Command::CreateAsset(asset) => describe_asset(Fields::of("create_asset"), asset),
         Command::CreateSymbol(symbol) => describe_symbol(Fields::of("create_symbol"), symbol),
+        Command::CreatePlacedSymbol(placed) => describe_symbol(
+            Fields::of("create_symbol").number("on_shard", placed.shard.0),
+            &placed.symbol,
+        ),
         Command::UpdateSymbol { symbol, patch } => {
             describe_patch(Fields::of("update_symbol").symbol(Some(*symbol)), patch)
         }
@@ -274,6 +278,12 @@ fn describe_message(message: &Message) -> Fields {
         Message::DefineSymbol { ticket, symbol, definition } => {
             describe_symbol(about("define_symbol", *ticket).symbol(Some(*symbol)), definition)
         }
+        Message::DefinePlacedSymbol { ticket, symbol, definition } => describe_symbol(
+            about("define_symbol", *ticket)
+                .symbol(Some(*symbol))
+                .number("on_shard", definition.shard.0),
+            &definition.symbol,
+        ),
         Message::UpdateSymbol { ticket, symbol, patch } => {
             describe_patch(about("update_symbol", *ticket).symbol(Some(*symbol)), patch)
         }
@@ -412,6 +422,7 @@ fn user_of(command: &Command) -> Option<UserId> {
         Command::CancelShard { .. }
         | Command::CreateAsset(_)
         | Command::CreateSymbol(_)
+        | Command::CreatePlacedSymbol(_)
         | Command::UpdateSymbol { .. }
         | Command::Prove => None,
         Command::Identity(change) => user_of_change(change),

@@ -183,6 +183,20 @@ fn markets_are_made_changed_and_stopped() {
 }
 
 #[test]
+fn a_symbol_is_added_where_it_is_asked_to_be() {
+    let operator = Operator::with_market();
+    let shards = operator.look("/api/v1/admin/shards").as_array().expect("shards").len();
+    assert!(shards > 1, "its number alone would put the second symbol on shard 1");
+    let nowhere = operator.ask(&format!("symbol add USDT_BTC --tick 1 --lot 1 --shard {shards}"));
+    nowhere.refused(1, &["shard: must be an integer from 0 to"]);
+    let placed = operator.data("symbol add USDT_BTC --tick 0.1 --lot 0.1 --shard 0");
+    assert_eq!(placed["shard"], json!(0));
+    let listed = operator.ask("symbol list").done();
+    let heads = listed.lines().next().expect("a line of heads");
+    assert!(heads.ends_with("shard"), "{listed}");
+}
+
+#[test]
 fn a_payment_is_paid_once() {
     let operator = Operator::with_market();
     let key = operator.key_of(1001);

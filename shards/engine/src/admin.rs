@@ -4,7 +4,7 @@ use ledger::{Payment, PaymentKind};
 use money::{Asset, AssetId, ID_LIMIT, ShardId, SymbolId, SymbolPatch, UserId};
 
 use crate::changing::Applied;
-use crate::command::{NewSymbol, Transfer};
+use crate::command::{NewSymbol, PlacedSymbol, Transfer};
 use crate::effect::{BalanceReason, Effects};
 use crate::engine::{Engine, Step, reply};
 use crate::message::{Message, Ticket};
@@ -161,21 +161,39 @@ impl Engine {
     pub(crate) fn create_symbol(
         &mut self,
         symbol: &NewSymbol,
+        placed: Option<ShardId>,
         origin: Option<Origin>,
         out: &mut Effects,
     ) -> Applied {
+        let shards = self.placement.shards();
+        if placed.is_some_and(|shard| shard.0 >= shards) {
+            return Err(Refusal::NoSuchShard { shards });
+        }
         self.registry.check_symbol(symbol)?;
-        let id = self.registry.define_symbol(symbol.clone());
-        self.open_market(id);
+        let id = self.define_symbol(symbol.clone(), placed);
         let ticket = self.ask_everyone(Question::Symbol(id), origin);
-        self.tell_peers(|| Message::DefineSymbol {
-            ticket,
-            symbol: id,
-            definition: Box::new(symbol.clone()),
+        self.tell_peers(|| match placed {
+            None => {
+                let definition = Box::new(symbol.clone());
+                Message::DefineSymbol { ticket, symbol: id, definition }
+            }
+            Some(shard) => {
+                let definition = Box::new(PlacedSymbol { symbol: symbol.clone(), shard });
+                Message::DefinePlacedSymbol { ticket, symbol: id, definition }
+            }
         });
-        self.mix(u64::from(id.0) << 33);
         self.finish(ticket, out);
         Ok(Step::Changed)
+    }
+
+    fn define_symbol(&mut self, symbol: NewSymbol, placed: Option<ShardId>) -> SymbolId {
+        let id = self.registry.define_symbol(symbol, placed, self.placement);
+        self.open_market(id);
+        self.mix(u64::from(id.0) << 33);
+        if let Some(shard) = placed {
+            self.mix(u64::from(shard.0) << 35 | 1);
+        }
+        id
     }
 
     pub(crate) fn update_symbol(
@@ -264,12 +282,11 @@ impl Engine {
         ticket: Ticket,
         symbol: SymbolId,
         definition: NewSymbol,
+        placed: Option<ShardId>,
         out: &mut Effects,
     ) {
-        let id = self.registry.define_symbol(definition);
+        let id = self.define_symbol(definition, placed);
         assert_eq!(id, symbol, "the registrar's order of symbols is everyone's");
-        self.open_market(id);
-        self.mix(u64::from(id.0) << 33);
         self.deliver(source, Message::Defined { ticket }, out);
     }
 

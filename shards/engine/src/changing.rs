@@ -63,7 +63,7 @@ impl Engine {
         self.orders.expect_end(slot);
         let ticket = self.ask_about(id, origin);
         let message = Message::Cancel { ticket, order: id, symbol };
-        self.deliver(self.placement.shard_of(symbol), message, out);
+        self.deliver(self.shard_of(symbol), message, out);
         Ok(Step::Changed)
     }
 
@@ -87,7 +87,7 @@ impl Engine {
         }
         let ticket = self.ask_about(id, origin);
         let message = Message::Reduce { ticket, order: id, symbol, by };
-        self.deliver(self.placement.shard_of(symbol), message, out);
+        self.deliver(self.shard_of(symbol), message, out);
         Ok(Step::Changed)
     }
 
@@ -134,7 +134,7 @@ impl Engine {
         self.tell_balances(account, before, None, BalanceReason::OrderPlaced, out);
         let ticket = self.ask_about(id, origin);
         let message = Message::Move { ticket, order: id, symbol, price };
-        self.deliver(self.placement.shard_of(symbol), message, out);
+        self.deliver(self.shard_of(symbol), message, out);
         Ok(Step::Changed)
     }
 
@@ -218,7 +218,7 @@ impl Engine {
         for (order, symbol) in chosen {
             self.mix(order.0 ^ ticket << 32);
             let message = Message::Cancel { ticket, order, symbol };
-            self.deliver(self.placement.shard_of(symbol), message, out);
+            self.deliver(self.shard_of(symbol), message, out);
         }
         Step::Changed
     }

@@ -108,6 +108,16 @@ pub struct NewSymbol {
     pub reference: Option<Price>,
 }
 
+/// A symbol to be defined on a shard that was asked for.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct PlacedSymbol {
+    /// The symbol.
+    pub symbol: NewSymbol,
+    /// Where its book is to be: a shard of this node when it is asked for. With another shard count
+    /// later, see [`Placement::shard_placed`].
+    pub shard: ShardId,
+}
+
 /// A command. Each has one owner shard, see [`Command::owner`].
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub enum Command {
@@ -174,7 +184,7 @@ pub enum Command {
     Withdraw(Transfer),
     /// Defines an asset on every shard.
     CreateAsset(Asset),
-    /// Defines a symbol on every shard.
+    /// Defines a symbol on every shard; its book is where its number says.
     CreateSymbol(Box<NewSymbol>),
     /// Changes a symbol's rules on every shard.
     UpdateSymbol {
@@ -198,6 +208,8 @@ pub enum Command {
         /// Pay it out, or give the amount back.
         confirm: bool,
     },
+    /// Defines a symbol on every shard; its book is on the shard that is asked for.
+    CreatePlacedSymbol(Box<PlacedSymbol>),
 }
 
 /// The shard that defines assets and symbols, decides about identities and coordinates cuts.
@@ -221,6 +233,7 @@ impl Command {
             Command::CancelShard { shard, .. } | Command::CreateUser { shard, .. } => *shard,
             Command::CreateAsset(_)
             | Command::CreateSymbol(_)
+            | Command::CreatePlacedSymbol(_)
             | Command::UpdateSymbol { .. }
             | Command::Prove
             | Command::Identity(_) => REGISTRAR,

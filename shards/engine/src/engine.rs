@@ -5,7 +5,7 @@ use identity::Identities;
 use ledger::{Account, Ledger, Payments, Withdrawals};
 use money::{OrderId, Placement, ShardId, SymbolId, UserId};
 
-use crate::command::{Command, Input};
+use crate::command::{Command, Input, PlacedSymbol};
 use crate::cut::Cuts;
 use crate::effect::Effects;
 use crate::history::{Tape, TradeHistory};
@@ -71,6 +71,9 @@ pub struct Engine {
     pub(crate) cuts: Cuts,
     /// Orders of this shard so far: the count inside the next order id.
     pub(crate) order_count: u64,
+    /// Of them, since this engine was made, those whose book is on another shard. Only counted: no part
+    /// of the state.
+    pub(crate) crossing_count: u64,
     /// The count inside the next automatic user id.
     pub(crate) user_count: u64,
     pub(crate) state_hash: u64,
@@ -106,6 +109,7 @@ impl Engine {
             pending: PendingQuestions::new(hash_seed),
             cuts: Cuts::default(),
             order_count: 0,
+            crossing_count: 0,
             user_count: FIRST_AUTOMATIC_USER.div_ceil(u64::from(shards)),
             state_hash: 0,
             book_events: Vec::new(),
@@ -238,7 +242,7 @@ impl Engine {
             Command::Deposit(transfer) => self.deposit(transfer, origin, out),
             Command::Withdraw(transfer) => self.withdraw(transfer, origin, out),
             Command::CreateAsset(asset) => self.create_asset(asset, origin, out),
-            Command::CreateSymbol(symbol) => self.create_symbol(symbol, origin, out),
+            Command::CreateSymbol(symbol) => self.create_symbol(symbol, None, origin, out),
             Command::UpdateSymbol { symbol, patch } => {
                 self.update_symbol(*symbol, patch, origin, out)
             }
@@ -247,6 +251,9 @@ impl Engine {
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, origin, out),
             Command::EndWithdrawal { user, reference, confirm } => {
                 self.end_withdrawal(*user, reference, *confirm, origin, out)
+            }
+            Command::CreatePlacedSymbol(placed) => {
+                self.create_symbol(&placed.symbol, Some(placed.shard), origin, out)
             }
         };
         result.unwrap_or_else(|refusal| {
@@ -309,7 +316,11 @@ impl Engine {
                 self.on_define_asset(source, ticket, asset, *definition, out);
             }
             Message::DefineSymbol { ticket, symbol, definition } => {
-                self.on_define_symbol(source, ticket, symbol, *definition, out);
+                self.on_define_symbol(source, ticket, symbol, *definition, None, out);
+            }
+            Message::DefinePlacedSymbol { ticket, symbol, definition } => {
+                let PlacedSymbol { symbol: new, shard } = *definition;
+                self.on_define_symbol(source, ticket, symbol, new, Some(shard), out);
             }
             Message::UpdateSymbol { ticket, symbol, patch } => {
                 self.on_update_symbol(source, ticket, symbol, &patch, out);
@@ -325,6 +336,12 @@ impl Engine {
 
     pub(crate) fn account(&self, user: UserId) -> Result<Account, Refusal> {
         self.ledger.account(user).ok_or(Refusal::UnknownUser)
+    }
+
+    /// The shard that has a symbol's book.
+    #[inline]
+    pub(crate) fn shard_of(&self, symbol: SymbolId) -> ShardId {
+        self.registry.shard_of(symbol, self.placement)
     }
 
     pub(crate) fn market(&self, symbol: SymbolId) -> Option<&Market> {

@@ -250,7 +250,7 @@ impl Tape {
 mod tests {
     use super::*;
     use crate::command::NewSymbol;
-    use money::{AssetId, SymbolRules, SymbolSpec};
+    use money::{AssetId, Placement, SymbolRules, SymbolSpec};
 
     fn registry() -> Registry {
         let mut registry = Registry::default();
@@ -265,7 +265,7 @@ mod tests {
             lot_units: 1,
             rules: SymbolRules::default(),
         };
-        registry.define_symbol(NewSymbol { spec, reference: None });
+        registry.define_symbol(NewSymbol { spec, reference: None }, None, Placement::new(1));
         registry
     }
 

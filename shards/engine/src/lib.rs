@@ -34,8 +34,8 @@ mod withdrawing;
 pub use book::Level as BookLevel;
 pub use command::{
     CANCEL_ALL_LIMIT, Command, Input, MAX_DESTINATION_LENGTH_BYTES, MAX_PENDING_WITHDRAWALS,
-    MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES, NewSymbol, OrderRef, Place, REGISTRAR,
-    Transfer, WithdrawalRequest,
+    MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES, NewSymbol, OrderRef, Place,
+    PlacedSymbol, REGISTRAR, Transfer, WithdrawalRequest,
 };
 pub use cut::MAX_CUTS;
 pub use effect::{BalanceReason, Effects, Event, Watch};

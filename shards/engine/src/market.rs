@@ -28,7 +28,7 @@ impl Engine {
     pub(crate) fn open_market(&mut self, symbol: SymbolId) {
         debug_assert_eq!(self.markets.len(), symbol.0 as usize);
         let entry = self.registry.symbol(symbol).expect("was just defined");
-        let market = (self.placement.shard_of(symbol) == self.here).then(|| {
+        let market = (entry.shard == self.here).then(|| {
             Box::new(Market {
                 book: FastBook::new(entry.scale, self.hash_seed),
                 last_trade: 0,

@@ -9,7 +9,7 @@ use money::{
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::command::NewSymbol;
+use crate::command::{NewSymbol, PlacedSymbol};
 
 /// Consecutive messages from one shard to another.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -286,5 +286,14 @@ pub enum Message {
         ticket: Ticket,
         /// What was decided.
         change: Box<identity::Change>,
+    },
+    /// Registrar → everyone: a symbol is defined whose book is on the shard that was asked for.
+    DefinePlacedSymbol {
+        /// Which question.
+        ticket: Ticket,
+        /// Its id, the next one.
+        symbol: SymbolId,
+        /// What it is, and where.
+        definition: Box<PlacedSymbol>,
     },
 }

@@ -139,7 +139,9 @@ impl Engine {
             qty: terms.qty,
             budget: terms.book_budget,
         };
-        self.deliver(self.placement.shard_of(place.symbol), Message::Submit(submit), out);
+        let shard = self.shard_of(place.symbol);
+        self.crossing_count += u64::from(shard != self.here);
+        self.deliver(shard, Message::Submit(submit), out);
     }
 
     /// The same `cid` again: answers with the first order. To one who waits now, but did not when

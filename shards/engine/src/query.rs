@@ -7,6 +7,7 @@ use money::{
 
 use crate::command::OrderRef;
 use crate::klines::Interval;
+use crate::registry::Registry;
 
 /// Most rows that one answer holds.
 pub const MAX_ROWS: usize = 1_000;
@@ -154,8 +155,8 @@ pub enum Query {
 }
 
 impl Query {
-    /// The shard that can answer.
-    pub fn owner(&self, placement: Placement) -> ShardId {
+    /// The shard that can answer, as a shard with these symbols knows it.
+    pub fn owner(&self, placement: Placement, registry: &Registry) -> ShardId {
         match self {
             Query::Order { user, .. }
             | Query::Orders { user, .. }
@@ -168,7 +169,7 @@ impl Query {
             | Query::Klines { symbol, .. }
             | Query::Ticker { symbol }
             | Query::Tape { symbol, .. }
-            | Query::Book { symbol, .. } => placement.shard_of(*symbol),
+            | Query::Book { symbol, .. } => registry.shard_of(*symbol, placement),
             Query::Status { shard }
             | Query::Users { shard, .. }
             | Query::PendingWithdrawals { shard, .. } => *shard,

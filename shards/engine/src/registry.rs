@@ -1,12 +1,14 @@
 //! The assets and symbols that every shard knows.
 //!
 //! The registrar shard gives the ids; the others repeat its definitions in the order in which it
-//! sent them, so ids are dense and equal everywhere.
+//! sent them, so ids are dense and equal everywhere. Where a symbol's book is, is part of its definition,
+//! so every shard knows that too.
 
 use std::collections::BTreeMap;
 
 use money::{
-    Asset, AssetId, Price, RuleBreak, Scale, SymbolId, SymbolPatch, SymbolRules, SymbolSpec,
+    Asset, AssetId, Placement, Price, RuleBreak, Scale, ShardId, SymbolId, SymbolPatch,
+    SymbolRules, SymbolSpec,
 };
 
 use crate::command::NewSymbol;
@@ -27,6 +29,11 @@ pub struct SymbolEntry {
     /// The published reference price: it follows the trades in steps of
     /// [`crate::REFERENCE_STEP_PPM`].
     pub reference: Option<Price>,
+    /// The shard that was asked for, if one was. Kept through changes of the shard count, so it may be
+    /// one that is not there now.
+    pub placed: Option<ShardId>,
+    /// The shard that has its book.
+    pub shard: ShardId,
 }
 
 impl SymbolEntry {
@@ -67,6 +74,12 @@ impl Registry {
     #[inline]
     pub fn symbol(&self, symbol: SymbolId) -> Option<&SymbolEntry> {
         self.symbols.get(symbol.0 as usize)
+    }
+
+    /// The shard that has a symbol's book. Of a symbol that is not there, the one that would refuse.
+    #[inline]
+    pub fn shard_of(&self, symbol: SymbolId, placement: Placement) -> ShardId {
+        self.symbol(symbol).map_or_else(|| placement.shard_of(symbol), |entry| entry.shard)
     }
 
     /// The asset of this name.
@@ -119,12 +132,18 @@ impl Registry {
     }
 
     /// Defines a symbol that passed [`Registry::check_symbol`] at the registrar.
-    pub(crate) fn define_symbol(&mut self, symbol: NewSymbol) -> SymbolId {
+    pub(crate) fn define_symbol(
+        &mut self,
+        symbol: NewSymbol,
+        placed: Option<ShardId>,
+        placement: Placement,
+    ) -> SymbolId {
         let id = SymbolId(self.symbols.len() as u32);
+        let shard = owner_of(id, placed, placement);
         let scale = symbol.spec.scale().expect("checked by the registrar");
         self.symbol_names.insert(symbol.spec.name.clone(), id);
         let reference = self.early_references.remove(&id).or(symbol.reference);
-        self.symbols.push(SymbolEntry { spec: symbol.spec, scale, reference });
+        self.symbols.push(SymbolEntry { spec: symbol.spec, scale, reference, placed, shard });
         id
     }
 
@@ -153,9 +172,14 @@ impl Registry {
     }
 
     /// Adds a symbol from an image.
-    pub(crate) fn restore_symbol(&mut self, symbol: NewSymbol) -> Result<SymbolId, Refusal> {
+    pub(crate) fn restore_symbol(
+        &mut self,
+        symbol: NewSymbol,
+        placed: Option<ShardId>,
+        placement: Placement,
+    ) -> Result<SymbolId, Refusal> {
         self.check_symbol(&symbol)?;
-        Ok(self.define_symbol(symbol))
+        Ok(self.define_symbol(symbol, placed, placement))
     }
 
     /// Publishes a reference price.
@@ -166,6 +190,14 @@ impl Registry {
                 self.early_references.insert(symbol, price);
             }
         }
+    }
+}
+
+/// The shard that has the book of a symbol that was placed by hand, or was not.
+pub(crate) fn owner_of(symbol: SymbolId, placed: Option<ShardId>, placement: Placement) -> ShardId {
+    match placed {
+        Some(asked) => placement.shard_placed(asked),
+        None => placement.shard_of(symbol),
     }
 }
 

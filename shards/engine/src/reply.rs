@@ -92,6 +92,12 @@ pub enum Refusal {
     /// The sum of all deposits would not fit 128 bits.
     #[error("amount: is too large")]
     AmountTooLarge,
+    /// A symbol was to be placed on a shard that is not there.
+    #[error("shard: must be 0 to {}, there are {shards} shards", shards - 1)]
+    NoSuchShard {
+        /// How many there are.
+        shards: u16,
+    },
     /// No ids are left.
     #[error("ids are used up")]
     IdsExhausted,

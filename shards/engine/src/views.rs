@@ -171,6 +171,12 @@ impl Engine {
         Ok(Reply::Book(rows))
     }
 
+    /// Orders accepted here for books of other shards since this engine was made, replayed ones among
+    /// them. It is no part of the state.
+    pub fn orders_crossing(&self) -> u64 {
+        self.crossing_count
+    }
+
     /// What this shard holds.
     pub fn status(&self) -> EngineStatus {
         let markets = self.markets.iter().flatten();

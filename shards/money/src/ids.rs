@@ -68,8 +68,8 @@ impl OrderId {
     }
 }
 
-/// Which shard owns a user or a symbol. A pure function of the id and the shard count, so every
-/// shard knows it without asking.
+/// Which shard owns a user or a symbol. A pure function of the id and the shard count, and for a symbol
+/// that was placed by hand of the shard that was asked for, so every shard knows it without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     shards: u16,
@@ -101,10 +101,16 @@ impl Placement {
         ShardId((user.0 % u64::from(self.shards)) as u16)
     }
 
-    /// The shard that owns the symbol's book.
+    /// The shard that owns the book of a symbol that was not placed by hand.
     #[inline]
     pub fn shard_of(self, symbol: SymbolId) -> ShardId {
         ShardId((symbol.0 % u32::from(self.shards)) as u16)
+    }
+
+    /// The shard that owns the book of a symbol that was placed on `asked`, which may be a shard that
+    /// is no longer there: with fewer shards than when it was placed, `asked mod shards`.
+    pub fn shard_placed(self, asked: ShardId) -> ShardId {
+        ShardId(asked.0 % self.shards)
     }
 }
 

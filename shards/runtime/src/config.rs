@@ -156,6 +156,16 @@ pub enum RunError {
         /// The most.
         most: usize,
     },
+    /// A symbol that a new data directory begins with is to be on a shard that is not there.
+    #[error("symbols: {symbol}: shard: {asked} must be 0 to {}, there are {shards} shards", shards - 1)]
+    Place {
+        /// Its name.
+        symbol: String,
+        /// What was asked for.
+        asked: u16,
+        /// How many there are.
+        shards: u16,
+    },
     /// The journal's lengths do not fit together.
     #[error("journal: {0}")]
     JournalConfig(#[from] journal::ConfigError),

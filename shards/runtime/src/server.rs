@@ -154,6 +154,7 @@ pub fn run(
     let (reports, told) = channel();
     let progress = Progress::start(shared.replayed.clone());
     let shards = placement.shards() as u16;
+    check_places(&config, shards)?;
     let layout = prepare_layout(&config, shards, &shared)?;
     let trail = config.audit.clone().filter(|_| config.listen);
     let trail = trail.map(|trail| Trail::start(trail, shards)).transpose()?;
@@ -256,9 +257,9 @@ fn starts(
         allow_memory: config.allow_memory,
     };
     let (hash_seed, epoch) = (random_seed(), CoarseClock::new().now_ms());
-    let marker = config.data.join(BOOTSTRAPPED_FILE);
-    let wanted = !marker.exists() && !config.bootstrap.is_empty();
-    let mut bootstrap = wanted.then(|| (config.bootstrap.clone(), marker));
+    let wanted = is_to_begin(config) && !config.bootstrap.is_empty();
+    let mut bootstrap =
+        wanted.then(|| (config.bootstrap.clone(), config.data.join(BOOTSTRAPPED_FILE)));
     let mut driver = driver;
     let seats = seats::<Parcel>(usize::from(shards), MESH_CAPACITY_PARCELS);
     let service = Service::start(config.snapshots.clone(), shards);
@@ -307,6 +308,26 @@ fn starts(
         });
     }
     Ok((starts, address))
+}
+
+/// Whether the data directory has not got yet what a new one begins with.
+fn is_to_begin(config: &NodeConfig) -> bool {
+    !config.data.join(BOOTSTRAPPED_FILE).exists()
+}
+
+/// Refuses places for symbols on shards that are not there before anything is made. What a directory
+/// began with long ago may name shards that have gone since.
+fn check_places(config: &NodeConfig, shards: u16) -> Result<(), RunError> {
+    let commands = config.bootstrap.iter().filter(|_| is_to_begin(config));
+    for command in commands {
+        if let Command::CreatePlacedSymbol(placed) = command
+            && placed.shard.0 >= shards
+        {
+            let symbol = placed.symbol.spec.name.clone();
+            return Err(RunError::Place { symbol, asked: placed.shard.0, shards });
+        }
+    }
+    Ok(())
 }
 
 /// The layout to start with: that of the data directory, carried over to the number of shards that is

@@ -228,7 +228,10 @@ fn on_change(known: &mut Known, reply: &Reply, past: &Past) {
 
 /// Whether a script line can be seen on every shard once it is acknowledged.
 pub(crate) fn is_definition(command: &Command) -> bool {
-    matches!(command, Command::CreateAsset(_) | Command::CreateSymbol(_))
+    matches!(
+        command,
+        Command::CreateAsset(_) | Command::CreateSymbol(_) | Command::CreatePlacedSymbol(_)
+    )
 }
 
 #[cfg(test)]

@@ -164,6 +164,12 @@ fn check_definitions(clients: &Clients, engines: &Engines<'_>) {
                 Command::CreateSymbol(new) => {
                     engine.registry().symbol_named(&new.spec.name).is_some()
                 }
+                Command::CreatePlacedSymbol(new) => {
+                    let registry = engine.registry();
+                    let id = registry.symbol_named(&new.symbol.spec.name);
+                    let entry = id.and_then(|id| registry.symbol(id));
+                    entry.is_some_and(|entry| entry.placed == Some(new.shard))
+                }
                 _ => true,
             };
             assert!(there, "acknowledged, then lost on shard {}: {command:?}", engine.shard());

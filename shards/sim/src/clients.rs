@@ -142,6 +142,7 @@ impl Clients {
     /// The next process has another number of shards.
     pub fn move_to(&mut self, placement: Placement) {
         self.placement = placement;
+        self.market.move_to(placement);
     }
 
     /// Something new, or something again.

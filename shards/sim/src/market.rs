@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use engine::{Command, NewSymbol, Place, Transfer};
+use engine::{Command, NewSymbol, Place, PlacedSymbol, Transfer};
 use money::{
     Asset, AssetId, Lots, OrderKind, Placement, Price, SelfTrade, ShardId, Side, SymbolId,
     SymbolPatch, SymbolRules, SymbolSpec, SymbolStatus, TimeInForce, UserId,
@@ -15,6 +15,8 @@ use crate::random::Random;
 const LOWEST_PRICE: u64 = 1_000;
 /// Base and quote of the symbols, in the order of their definition.
 const PAIRS: [(u32, u32); 6] = [(0, 1), (2, 1), (0, 3), (2, 3), (0, 2), (3, 1)];
+/// How many of a hundred symbols are placed by hand.
+const PLACED_PERCENT: u64 = 40;
 const ASSETS: [(&str, u8); 4] = [("AAA", 3), ("BBB", 2), ("CCC", 4), ("DDD", 1)];
 
 /// The market of one seed.
@@ -46,11 +48,20 @@ impl Market {
             most_qty: random.range(5, 60),
             script: VecDeque::new(),
         };
-        market.write_script(random);
+        market.write_script(placement, random);
         market
     }
 
-    fn write_script(&mut self, random: &mut Random) {
+    /// There are so many shards now: nobody asks for one that is not there.
+    pub fn move_to(&mut self, placement: Placement) {
+        for command in &mut self.script {
+            if let Command::CreatePlacedSymbol(placed) = command {
+                placed.shard = ShardId(placed.shard.0 % placement.shards());
+            }
+        }
+    }
+
+    fn write_script(&mut self, placement: Placement, random: &mut Random) {
         for (name, decimals) in ASSETS {
             let asset = Asset { name: name.into(), decimals };
             self.script.push_back(Command::CreateAsset(asset));
@@ -75,7 +86,14 @@ impl Market {
         // The first symbol comes before the funds, the others while trading goes on.
         for index in 0..self.symbols {
             let at = (ASSETS.len() + 1).min(self.script.len());
-            let create = Command::CreateSymbol(Box::new(self.symbol(index, random)));
+            let symbol = self.symbol(index, random);
+            let create = match random.chance(PLACED_PERCENT) {
+                true => {
+                    let shard = ShardId(random.below(u64::from(placement.shards())) as u16);
+                    Command::CreatePlacedSymbol(Box::new(PlacedSymbol { symbol, shard }))
+                }
+                false => Command::CreateSymbol(Box::new(symbol)),
+            };
             match index {
                 0 => self.script.insert(at, create),
                 _ => self.script.push_back(create),

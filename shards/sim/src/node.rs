@@ -114,7 +114,7 @@ impl Node {
     ) -> Result<(), ShardError> {
         let owner = match &request {
             Request::Command(command) => command.owner(self.placement),
-            Request::Query(query) => query.owner(self.placement),
+            Request::Query(query) => query.owner(self.placement, self.shard.engine().registry()),
         };
         self.wants_turn = true;
         self.waiting += 1;

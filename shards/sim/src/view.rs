@@ -18,7 +18,7 @@ pub(crate) struct Engines<'a> {
 
 impl Engines<'_> {
     pub fn query(&self, query: &Query) -> Reply {
-        let owner = query.owner(self.placement);
+        let owner = query.owner(self.placement, self.engines[0].registry());
         self.engines[owner.0 as usize].query(query)
     }
 

@@ -48,6 +48,7 @@ pub struct ShardMetrics {
     queries: Count,
     hops: Count,
     orders_placed: Count,
+    orders_crossed: Count,
     orders_rejected: Count,
     trades: Count,
     commit: Recorder,
@@ -88,6 +89,7 @@ impl ShardMetrics {
             queries: Count::default(),
             hops: Count::default(),
             orders_placed: Count::default(),
+            orders_crossed: Count::default(),
             orders_rejected: Count::default(),
             trades: Count::default(),
             commit: Recorder::durations(),
@@ -237,6 +239,12 @@ impl ShardMetrics {
         self.orders_placed.add(orders);
     }
 
+    /// Orders of users of this shard were accepted whose books are on other shards.
+    #[inline]
+    pub fn orders_crossed(&self, orders: u64) {
+        self.orders_crossed.add(orders);
+    }
+
     /// An order of a user of this shard was refused.
     #[inline]
     pub fn order_rejected(&self) {
@@ -302,6 +310,7 @@ impl ShardMetrics {
             queries: self.queries.get(),
             hops: self.hops.get(),
             orders_placed: self.orders_placed.get(),
+            orders_crossed: self.orders_crossed.get(),
             orders_rejected: self.orders_rejected.get(),
             trades: self.trades.get(),
             parcels_sent: self.parcels_sent.get(),

@@ -101,6 +101,12 @@ const NUMBERS: &[Number] = &[
         |shard| shard.counters.orders_placed,
     ),
     (
+        "ringbook_orders_cross_shard_total",
+        "counter",
+        "Of the orders accepted those whose book is on another shard than their user.",
+        |shard| shard.counters.orders_crossed,
+    ),
+    (
         "ringbook_orders_rejected_total",
         "counter",
         "Orders refused by their user's home shard.",

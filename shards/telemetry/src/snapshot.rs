@@ -121,6 +121,7 @@ pub(crate) struct Counters {
     pub queries: u64,
     pub hops: u64,
     pub orders_placed: u64,
+    pub orders_crossed: u64,
     pub orders_rejected: u64,
     pub trades: u64,
     pub parcels_sent: u64,

@@ -180,7 +180,8 @@ fn busy(shard: u16) -> (u16, Snapshot) {
     metrics.command_applied();
     metrics.query_applied();
     metrics.hop();
-    metrics.orders_placed(1);
+    metrics.orders_placed(3);
+    metrics.orders_crossed(2);
     metrics.order_rejected();
     metrics.traded(3);
     metrics.committed(Duration::from_micros(47), 2, 4_096);
@@ -279,7 +280,8 @@ fn each_number_arrives_under_its_own_name_and_shard() {
     expect("ringbook_commands_total", 1.0);
     expect("ringbook_queries_total", 1.0);
     expect("ringbook_hops_total", 1.0);
-    expect("ringbook_orders_placed_total", 1.0);
+    expect("ringbook_orders_placed_total", 3.0);
+    expect("ringbook_orders_cross_shard_total", 2.0);
     expect("ringbook_orders_rejected_total", 1.0);
     expect("ringbook_trades_total", 3.0);
     expect("ringbook_users", 11.0);

@@ -2,6 +2,7 @@
 
 use engine::{
     Answer, AssetTotals, Command, Fill, Input, Message, NewSymbol, OrderRef, PeerBatch, Place,
+    PlacedSymbol,
     Submit, Transfer, WithdrawalRequest,
 };
 use money::{
@@ -37,7 +38,7 @@ pub fn batch(source: &mut Source<'_>) -> PeerBatch {
 }
 
 fn command(source: &mut Source<'_>) -> Command {
-    match source.pick(17) {
+    match source.pick(18) {
         0 => Command::Place(Place {
             user: user(source),
             symbol: symbol(source),
@@ -86,12 +87,13 @@ fn command(source: &mut Source<'_>) -> Command {
             reference: text(source),
             confirm: source.flag(),
         },
+        16 => Command::CreatePlacedSymbol(Box::new(placed_symbol(source))),
         _ => Command::Prove,
     }
 }
 
 fn message(source: &mut Source<'_>) -> Message {
-    match source.pick(17) {
+    match source.pick(18) {
         0 => Message::Submit(Submit {
             ticket: long(source),
             order: order(source),
@@ -161,6 +163,11 @@ fn message(source: &mut Source<'_>) -> Message {
         15 => {
             Message::Identity { ticket: long(source), change: Box::new(identities::change(source)) }
         }
+        16 => Message::DefinePlacedSymbol {
+            ticket: long(source),
+            symbol: symbol(source),
+            definition: Box::new(placed_symbol(source)),
+        },
         _ => {
             let (ticket, first) = (long(source), AssetId(short(source)));
             let count = source.pick(MAX_TOTALS);
@@ -211,6 +218,10 @@ fn transfer(source: &mut Source<'_>) -> Transfer {
 
 fn asset(source: &mut Source<'_>) -> Asset {
     Asset { name: text(source), decimals: source.byte() }
+}
+
+fn placed_symbol(source: &mut Source<'_>) -> PlacedSymbol {
+    PlacedSymbol { symbol: new_symbol(source), shard: shard(source) }
 }
 
 fn new_symbol(source: &mut Source<'_>) -> NewSymbol {

@@ -8,8 +8,7 @@ use engine::{
 use gateway::native::{Action, Context, Then};
 use money::{
     Asset, Cid, ID_LIMIT, Lots, MAX_ASSET_DECIMALS, MAX_CID_LENGTH_BYTES, MAX_FEE_PPM,
-    MAX_NAME_LENGTH_BYTES, OrderKind, PPM, Price, ShardId, SymbolId, SymbolRules, TimeInForce,
-    UserId,
+    MAX_NAME_LENGTH_BYTES, OrderKind, PPM, Price, SymbolId, SymbolRules, TimeInForce, UserId,
 };
 
 use crate::identities;
@@ -17,10 +16,10 @@ use crate::identities;
 /// Fails if an action asks for something that no client may ask for.
 pub fn check_action(action: &Action, context: &Context<'_>) {
     match action {
-        Action::Command { command, .. } => check_command(command, context.registry, context.shard),
+        Action::Command { command, .. } => check_command(command, context),
         Action::IfUser { user, command, .. } => {
             check_user(*user);
-            check_command(command, context.registry, context.shard);
+            check_command(command, context);
         }
         Action::Password(asked) => {
             check_user(asked.user);
@@ -38,7 +37,8 @@ pub fn check_action(action: &Action, context: &Context<'_>) {
     }
 }
 
-fn check_command(command: &Command, registry: &Registry, here: ShardId) {
+fn check_command(command: &Command, context: &Context<'_>) {
+    let (registry, here) = (context.registry, context.shard);
     match command {
         Command::Place(place) => check_place(place, registry),
         Command::Cancel { user, order } => {
@@ -67,6 +67,10 @@ fn check_command(command: &Command, registry: &Registry, here: ShardId) {
         }
         Command::CreateAsset(asset) => check_asset(asset),
         Command::CreateSymbol(symbol) => check_symbol(symbol, registry),
+        Command::CreatePlacedSymbol(placed) => {
+            check_symbol(&placed.symbol, registry);
+            assert!(context.placement.all().any(|shard| shard == placed.shard), "{placed:?}");
+        }
         Command::UpdateSymbol { symbol, patch } => {
             let entry = registry.symbol(*symbol).expect("a symbol that is there");
             check_rules(&patch.apply(*entry.rules()));

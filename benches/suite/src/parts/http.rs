@@ -25,11 +25,18 @@ pub struct Case {
     shards: usize,
     connections: usize,
     pipeline: usize,
+    /// Each request says that it is the last one of its connection.
+    closes: bool,
 }
 
-/// A load.
+/// A load on kept connections.
 pub const fn case(shards: usize, connections: usize, pipeline: usize) -> Case {
-    Case { shards, connections, pipeline }
+    Case { shards, connections, pipeline, closes: false }
+}
+
+/// The same, but each request comes on a connection of its own.
+pub const fn one_order_each(case: Case) -> Case {
+    Case { closes: true, ..case }
 }
 
 const CASES: [Case; 8] = [
@@ -132,6 +139,7 @@ pub fn load(server: &Server, case: Case, seconds: u32, cores: &Cores) -> Result<
     command.args(["--threads", "1", "--connections", &case.connections.to_string()]);
     command.args(["--duration", &duration, "--latency", "--script", LUA, &server.url(), "--"]);
     command.args(["1000", "BTC_USDT", "50000", "1", "0.001", &case.pipeline.to_string()]);
+    command.args(case.closes.then_some("close"));
     command.stdout(std::process::Stdio::piped());
     let output = spawn_on(&cores.client, &mut command)?.wait_with_output()?;
     let cpu_s = server.cpu_s()? - before;
@@ -162,7 +170,7 @@ fn parse(text: &str) -> Option<(Sample, f64)> {
 }
 
 fn told(case: Case, samples: &[Vec<Sample>; 2], cores: &Cores) -> Vec<Figure> {
-    let Case { shards, connections, pipeline } = case;
+    let Case { shards, connections, pipeline, .. } = case;
     let (shard, plural) = (format!("{shards}-shard"), if shards == 1 { "" } else { "s" });
     let mut row = format!("http/{shard}/{connections}");
     let mut title = format!("create_order, {shards} shard{plural}, {connections} connections");

@@ -16,8 +16,8 @@ use crate::reply::TapeEntry;
 /// count one each and are not split: one user may have a balance of every asset.
 pub const MAX_PIECE_ITEMS: usize = 4_096;
 
-/// A part of an image. They come in the order in which they are declared; of each kind but the first
-/// there are as many as it takes.
+/// A part of an image. They come in the order in which they are declared, but for `Placed`; of each kind
+/// but the first there are as many as it takes.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub enum Piece {
     /// The first one, once.
@@ -68,6 +68,9 @@ pub enum Piece {
     Sessions(Vec<SessionRecord>),
     /// Withdrawals in two steps, in the order of their requests.
     Withdrawals(Vec<Withdrawal>),
+    /// Symbols that were placed by hand, and the shards that were asked for; by id. Comes before
+    /// `Symbols`.
+    Placed(Vec<(SymbolId, ShardId)>),
 }
 
 /// What counts up, and what is sure to be there once.

@@ -5,13 +5,16 @@
 //! that owns it now. What holds over all shards together is checked at the end: balances and house
 //! accounts per asset, users, open and resting orders.
 //!
+//! A symbol that was placed by hand goes to `asked mod shards`, and keeps what was asked: where there are
+//! as many shards as before again, it is back.
+//!
 //! What belongs to a shard and to no user or symbol: the house accounts go to shard 0; every new
 //! shard continues from the highest order count, so that order ids stay unique; a shard's memory of
 //! ended orders and of trades is bounded, so fewer shards remember less.
 
 use book::Book;
 use ledger::{Totals, Withdrawal};
-use money::{Placement, ShardId, UserId};
+use money::{Placement, ShardId, SymbolId, UserId};
 
 use super::piece::*;
 use super::restore::{ImageError, Restore};
@@ -21,6 +24,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::history::TRADE_HISTORY_ENTRIES;
 use crate::orders::{ENDED_ORDERS, Order};
 use crate::peers::SequenceGap;
+use crate::registry::owner_of;
 
 /// Messages delivered at once while the old shards come to rest.
 const SETTLE_BATCH_MESSAGES: usize = 1_000;
@@ -213,9 +217,10 @@ fn count_moved(old: &[Engine], target: Placement, moved: &mut Moved) {
             moved.users_moved += u64::from(source.home_of(user) != target.home_of(user));
         }
     }
-    for symbol in (0..old[0].registry.symbols().len() as u32).map(money::SymbolId) {
+    for (symbol, entry) in (0..).map(SymbolId).zip(old[0].registry.symbols()) {
         moved.symbols += 1;
-        moved.symbols_moved += u64::from(source.shard_of(symbol) != target.shard_of(symbol));
+        let is_moved = entry.shard != owner_of(symbol, entry.placed, target);
+        moved.symbols_moved += u64::from(is_moved);
     }
 }
 
@@ -355,7 +360,8 @@ fn new_engine(
     restore.piece(Piece::Ended(ended_orders(old, is_mine, links)))?;
     for engine in old {
         for (symbol, market) in engine.owned_markets() {
-            if target.shard_of(symbol) == config.shard {
+            let placed = engine.registry.symbol(symbol).and_then(|entry| entry.placed);
+            if owner_of(symbol, placed, target) == config.shard {
                 for piece in market.image(symbol) {
                     restore.piece(piece)?;
                 }

@@ -4,10 +4,12 @@
 //! pieces make sense together, so that a mistake of ours, or a file made by hand, is an error at the
 //! start instead of a wrong balance later.
 
+use std::collections::BTreeMap;
+
 use book::{RestoreError, Taker};
 use ledger::{Account, Balance, Hold, Payment, PaymentKind, Reservation, Slot, Totals, Withdrawal};
 use money::{
-    AssetId, Lots, OrderId, Price, ShardId, Side, SymbolId, TimeInForce, Units, UserId,
+    AssetId, Lots, OrderId, Price, SHARD_BITS, ShardId, Side, SymbolId, TimeInForce, Units, UserId,
     WithdrawalStatus,
 };
 
@@ -19,6 +21,7 @@ use crate::history::TradeHistory;
 use crate::message::{AssetTotals, Ticket};
 use crate::orders::{ENDED_ORDERS, Order};
 use crate::pending::{Origins, Pending, Question};
+use crate::registry::MAX_SYMBOLS;
 use crate::reply::Refusal;
 
 /// Why pieces make no engine.
@@ -98,6 +101,8 @@ pub struct Restore {
     begun: bool,
     /// By slot of the ledger: what open orders and pending withdrawals hold there.
     held: Vec<Units>,
+    /// Where symbols that are still to come were placed by hand.
+    placed: BTreeMap<SymbolId, ShardId>,
     market: Option<SymbolId>,
     peer: Option<ShardId>,
     /// The cut whose totals come, and whether they are a collection's.
@@ -107,8 +112,15 @@ pub struct Restore {
 impl Restore {
     /// Begins with an empty shard.
     pub fn new(config: EngineConfig) -> Restore {
-        let engine = Engine::new(config);
-        Restore { engine, begun: false, held: Vec::new(), market: None, peer: None, cut: None }
+        Restore {
+            engine: Engine::new(config),
+            begun: false,
+            held: Vec::new(),
+            placed: BTreeMap::new(),
+            market: None,
+            peer: None,
+            cut: None,
+        }
     }
 
     /// Adds the next piece.
@@ -124,6 +136,7 @@ impl Restore {
                     self.engine.registry.restore_asset(asset).map_err(ImageError::Definition)?;
                 }
             }
+            Piece::Placed(placed) => placed.into_iter().try_for_each(|one| self.placed(one))?,
             Piece::Symbols(symbols) => {
                 symbols.into_iter().try_for_each(|symbol| self.symbol(symbol))?;
             }
@@ -190,9 +203,12 @@ impl Restore {
     /// # Errors
     /// When what is frozen is not what the open orders and pending withdrawals hold.
     pub fn finish(self) -> Result<Engine, ImageError> {
-        let Restore { engine, begun, held, .. } = self;
+        let Restore { engine, begun, held, placed, .. } = self;
         if !begun {
             return Err(ImageError::Counters);
+        }
+        if let Some(&symbol) = placed.keys().next() {
+            return Err(ImageError::Symbol(symbol));
         }
         for account in 0..engine.ledger.users() as u32 {
             let account = Account(account);
@@ -234,9 +250,19 @@ impl Restore {
 
     fn symbol(&mut self, image: SymbolImage) -> Result<(), ImageError> {
         let symbol = NewSymbol { spec: image.spec, reference: image.reference };
-        let id = self.engine.registry.restore_symbol(symbol).map_err(ImageError::Definition)?;
-        self.engine.open_market(id);
+        let placement = self.engine.placement;
+        let registry = &mut self.engine.registry;
+        let placed = self.placed.remove(&SymbolId(registry.symbols().len() as u32));
+        let id = registry.restore_symbol(symbol, placed, placement);
+        self.engine.open_market(id.map_err(ImageError::Definition)?);
         Ok(())
+    }
+
+    fn placed(&mut self, (symbol, asked): (SymbolId, ShardId)) -> Result<(), ImageError> {
+        let is_known = self.engine.registry.symbol(symbol).is_some();
+        let can_be = asked.0 < 1 << SHARD_BITS && (symbol.0 as usize) < MAX_SYMBOLS;
+        let is_new = self.placed.insert(symbol, asked).is_none();
+        if can_be && is_new && !is_known { Ok(()) } else { Err(ImageError::Symbol(symbol)) }
     }
 
     fn house(&mut self, house: &HouseImage) -> Result<(), ImageError> {

@@ -50,13 +50,16 @@ impl Engine {
             .chain(chunks(self.withdrawals.iter().cloned()).map(Piece::Withdrawals))
     }
 
-    /// Assets and symbols.
+    /// Assets, and symbols with their places.
     pub(super) fn definitions(&self) -> impl Iterator<Item = Piece> {
         let symbols = self.registry.symbols().iter();
         let symbols = symbols
             .map(|entry| SymbolImage { spec: entry.spec.clone(), reference: entry.reference });
+        let placed = (0..).map(SymbolId).zip(self.registry.symbols());
+        let placed = placed.filter_map(|(id, entry)| Some((id, entry.placed?)));
         chunks(self.registry.assets().iter().cloned())
             .map(Piece::Assets)
+            .chain(chunks(placed).map(Piece::Placed))
             .chain(chunks(symbols).map(Piece::Symbols))
     }
 

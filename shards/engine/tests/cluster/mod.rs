@@ -164,7 +164,7 @@ impl Cluster {
     }
 
     pub fn query(&self, query: Query) -> Reply {
-        let owner = query.owner(self.placement);
+        let owner = query.owner(self.placement, self.shards[0].engine.registry());
         self.shards[owner.0 as usize].engine.query(&query)
     }
 

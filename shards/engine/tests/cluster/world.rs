@@ -2,11 +2,11 @@
 //! what they do.
 
 use engine::{
-    Command, NewSymbol, OrderFilter, OrderRef, OrderView, Place, Query, Reply, Transfer,
-    WithdrawalRequest,
+    Command, NewSymbol, OrderFilter, OrderRef, OrderView, Place, PlacedSymbol, Query, Reply,
+    Transfer, WithdrawalRequest,
 };
 use money::{
-    Asset, AssetId, Cid, Lots, OrderKind, OrderStatus, Price, SelfTrade, Side, SymbolId,
+    Asset, AssetId, Cid, Lots, OrderKind, OrderStatus, Price, SelfTrade, ShardId, Side, SymbolId,
     SymbolPatch, SymbolRules, SymbolSpec, TimeInForce, Units, UserId,
 };
 
@@ -59,6 +59,11 @@ pub fn fees(maker_fee_ppm: u32, taker_fee_ppm: u32) -> SymbolRules {
 
 pub fn symbol(spec: SymbolSpec, reference: Option<Price>) -> Command {
     Command::CreateSymbol(Box::new(NewSymbol { spec, reference }))
+}
+
+pub fn placed(spec: SymbolSpec, shard: u16) -> Command {
+    let symbol = NewSymbol { spec, reference: None };
+    Command::CreatePlacedSymbol(Box::new(PlacedSymbol { symbol, shard: ShardId(shard) }))
 }
 
 pub fn patch(symbol: SymbolId, patch: SymbolPatch) -> Command {
@@ -129,6 +134,17 @@ pub fn world(shards: u16, seed: u64, disk: Disk) -> Cluster {
 }
 
 pub fn world_with(shards: u16, seed: u64, disk: Disk, funds: Units) -> Cluster {
+    world_placed(shards, seed, disk, funds, [None; 3])
+}
+
+/// The same with symbols on shards that are asked for.
+pub fn world_placed(
+    shards: u16,
+    seed: u64,
+    disk: Disk,
+    funds: Units,
+    places: [Option<u16>; 3],
+) -> Cluster {
     let mut cluster = Cluster::new(shards, seed, disk);
     for (name, decimals) in [("BTC", 8), ("USDT", 2), ("ETH", 18)] {
         assert!(matches!(cluster.call(asset(name, decimals)), Reply::Asset(_)));
@@ -138,8 +154,12 @@ pub fn world_with(shards: u16, seed: u64, disk: Disk, funds: Units) -> Cluster {
         spec("ETH_USDT", (ETH, USDT), fees(0, 0)),
         spec("ETH_BTC", (ETH, BTC), fees(0, 333)),
     ];
-    for spec in symbols {
-        assert!(matches!(cluster.call(symbol(spec, None)), Reply::Symbol(_)));
+    for (spec, place) in symbols.into_iter().zip(places) {
+        let create = match place {
+            None => symbol(spec, None),
+            Some(shard) => placed(spec, shard),
+        };
+        assert!(matches!(cluster.call(create), Reply::Symbol(_)));
     }
     for user in USERS {
         assert_eq!(cluster.call(create_user(user)), Reply::User(user));

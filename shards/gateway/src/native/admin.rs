@@ -1,10 +1,11 @@
 //! Administration: assets, symbols, users, payments, and looks into the machine.
 
 use engine::{
-    Command, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES, NewSymbol, Query, Transfer,
+    Command, MAX_REFERENCE_LENGTH_BYTES, MAX_USER_NAME_LENGTH_BYTES, NewSymbol, PlacedSymbol,
+    Query, Transfer,
 };
 use money::{
-    Asset, AssetId, Lots, MAX_ASSET_DECIMALS, OrderId, PPM, Side, SymbolId, SymbolPatch,
+    Asset, AssetId, Lots, MAX_ASSET_DECIMALS, OrderId, PPM, ShardId, Side, SymbolId, SymbolPatch,
     SymbolRules, SymbolSpec, TradeId, Units, UserId,
 };
 
@@ -109,10 +110,11 @@ pub(super) fn create_symbol(
     framing: Framing,
 ) -> Result<Action, Failure> {
     let [r0, r1, r2, r3, r4, r5, r6, r7] = RULE_NAMES;
-    let [symbol, base, quote, tick, lot, rules @ ..] = body_fields(
+    let [symbol, base, quote, tick, lot, shard, rules @ ..] = body_fields(
         request.body,
-        ["symbol", "base", "quote", "tick", "lot", r0, r1, r2, r3, r4, r5, r6, r7],
+        ["symbol", "base", "quote", "tick", "lot", "shard", r0, r1, r2, r3, r4, r5, r6, r7],
     )?;
+    let shard = shard.integer(0, u64::from(context.placement.shards()) - 1)?;
     let name = symbol.required_text()?;
     let (base_id, base_asset) = asset_of(context, &base)?;
     let (quote_id, quote_asset) = asset_of(context, &quote)?;
@@ -136,8 +138,15 @@ pub(super) fn create_symbol(
     let patch = read_rules(&spec, &rules)?;
     spec.rules = patch.apply(spec.rules);
     spec.check().map_err(|error| Failure::new(Code::InvalidParameter, error.to_string()))?;
-    let new = NewSymbol { spec, reference: patch.reference };
-    Ok(command(Command::CreateSymbol(Box::new(new)), framing))
+    let symbol = NewSymbol { spec, reference: patch.reference };
+    let create = match shard {
+        None => Command::CreateSymbol(Box::new(symbol)),
+        Some(shard) => {
+            let shard = ShardId(shard as u16);
+            Command::CreatePlacedSymbol(Box::new(PlacedSymbol { symbol, shard }))
+        }
+    };
+    Ok(command(create, framing))
 }
 
 fn read_tick(tick: &Field<'_>) -> Result<(u64, u8), Failure> {
@@ -166,11 +175,11 @@ pub(super) fn update_symbol(
 ) -> Result<Action, Failure> {
     let symbol = symbol_of(context, &path_field("symbol", segment)?)?;
     let [r0, r1, r2, r3, r4, r5, r6, r7] = RULE_NAMES;
-    let [name, base, quote, tick, lot, rules @ ..] = body_fields(
+    let [name, base, quote, tick, lot, shard, rules @ ..] = body_fields(
         request.body,
-        ["symbol", "base", "quote", "tick", "lot", r0, r1, r2, r3, r4, r5, r6, r7],
+        ["symbol", "base", "quote", "tick", "lot", "shard", r0, r1, r2, r3, r4, r5, r6, r7],
     )?;
-    for fixed in [name, base, quote, tick, lot] {
+    for fixed in [name, base, quote, tick, lot, shard] {
         if !fixed.is_absent() {
             return Err(fixed.failure("cannot be changed"));
         }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use engine::{Registry, SymbolEntry};
 use money::{
-    AssetId, Decimal, DecimalError, Lots, Price, SymbolId, SymbolRules, SymbolSpec, Units,
+    AssetId, Decimal, DecimalError, Lots, Price, ShardId, SymbolId, SymbolRules, SymbolSpec, Units,
     write_units,
 };
 
@@ -28,7 +28,7 @@ static UNKNOWN: LazyLock<SymbolEntry> = LazyLock::new(|| {
         rules: SymbolRules::default(),
     };
     let scale = spec.scale().expect("one tick and one lot combine");
-    SymbolEntry { spec, scale, reference: None }
+    SymbolEntry { spec, scale, reference: None, placed: None, shard: ShardId(0) }
 });
 
 /// The symbol, or a stand-in.

@@ -1,7 +1,7 @@
 //! What anybody may ask: the rules, depth, trades, and where things are.
 
 use engine::{Interval, MAX_ROWS, Query, SymbolEntry};
-use money::{Asset, Lots, SymbolId, UserId, write_units};
+use money::{Asset, Lots, UserId, write_units};
 
 use super::account::rows;
 use super::action::{Action, Answer, Respond, Shape};
@@ -175,10 +175,13 @@ pub(super) fn write_symbol(out: &mut Vec<u8>, entry: &SymbolEntry, context: &Con
         Some(price) => {
             out.extend_from_slice(b",\"reference_price\":\"");
             write_price(out, spec, price);
-            out.extend_from_slice(b"\"}");
+            out.push(b'"');
         }
-        None => out.extend_from_slice(b",\"reference_price\":null}"),
+        None => out.extend_from_slice(b",\"reference_price\":null"),
     }
+    out.extend_from_slice(b",\"shard\":");
+    write::integer(out, u64::from(entry.shard.0));
+    out.push(b'}');
 }
 
 /// `GET /api/v1/shards`.
@@ -201,14 +204,12 @@ pub(super) fn shards(context: &Context<'_>, user: Option<UserId>, framing: Frami
             write::integer(out, u64::from(*port));
         });
         out.extend_from_slice(b",\"symbols\":");
-        let mut index = 0;
         write::array(out, context.registry.symbols(), |out, entry| {
             out.extend_from_slice(b"{\"symbol\":");
             write::string(out, &entry.spec.name);
             out.extend_from_slice(b",\"shard\":");
-            write::integer(out, u64::from(placement.shard_of(SymbolId(index)).0));
+            write::integer(out, u64::from(entry.shard.0));
             out.push(b'}');
-            index += 1;
         });
         out.push(b'}');
     })

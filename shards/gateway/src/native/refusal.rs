@@ -48,6 +48,7 @@ fn code_of(refusal: &Refusal, shape: Shape) -> Code {
         | Refusal::UnknownAsset
         | Refusal::AssetInvalid(_)
         | Refusal::SymbolInvalid(_)
+        | Refusal::NoSuchShard { .. }
         | Refusal::ReferenceReused
         | Refusal::AmountTooLarge
         | Refusal::CursorGone

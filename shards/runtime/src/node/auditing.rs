@@ -226,6 +226,9 @@ fn of_command(command: &Command) -> Detail {
         Command::RequestWithdrawal(request) => Detail::text(&format!("ref {}", request.reference)),
         Command::CreateAsset(asset) => Detail::text(&asset.name),
         Command::CreateSymbol(symbol) => Detail::text(&symbol.spec.name),
+        Command::CreatePlacedSymbol(placed) => {
+            Detail::text(&format!("{} on shard {}", placed.symbol.spec.name, placed.shard))
+        }
         Command::UpdateSymbol { symbol, patch } => {
             Detail::text(&format!("symbol {symbol}: {patch:?}"))
         }

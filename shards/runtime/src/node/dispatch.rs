@@ -67,7 +67,7 @@ impl Node {
         match action {
             Action::Command { command, .. } => command.owner(self.placement) == home,
             Action::Query { query, .. } | Action::Resolve { query, .. } => {
-                query.owner(self.placement) == home
+                self.owner_of(query) == home
             }
             _ => false,
         }

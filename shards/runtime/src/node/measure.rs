@@ -76,6 +76,8 @@ impl Node {
         };
         let (placed, traded) = (status.engine.orders_placed, status.engine.trades);
         self.metrics.orders_placed(placed - self.counted_orders.replace(placed));
+        let crossing = shard.engine().orders_crossing();
+        self.metrics.orders_crossed(crossing - self.counted_crossing.replace(crossing));
         self.metrics.traded(traded - self.counted_trades.replace(traded));
         self.metrics.snapshot(Gauges {
             state,

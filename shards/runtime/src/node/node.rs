@@ -13,7 +13,7 @@ use gateway::middleware::{Admission, Limits};
 use gateway::native::{self, Context, Ports, Serving, World};
 use gateway::{Entered, http, rpc};
 use identity::KeyId;
-use money::{Placement, ShardId};
+use money::{Placement, ShardId, SymbolId};
 use shard::{Output, Request, Shard, ShardError};
 use slab::Slab;
 use telemetry::ShardMetrics;
@@ -74,6 +74,7 @@ pub(crate) struct Node {
     pub metrics: ShardMetrics,
     /// What of the engine's own counts is in the metrics already.
     pub(super) counted_orders: Cell<u64>,
+    pub(super) counted_crossing: Cell<u64>,
     pub(super) counted_trades: Cell<u64>,
     /// Something is to be taken in, let go or sent.
     pub turn: Notify,
@@ -157,6 +158,7 @@ impl Node {
             serving: Cell::new(Serving::Recovering),
             metrics: ShardMetrics::new(ROUTES),
             counted_orders: Cell::new(0),
+            counted_crossing: Cell::new(0),
             counted_trades: Cell::new(0),
             turn: Notify::new(),
             commit: Notify::new(),
@@ -266,11 +268,21 @@ impl Node {
         }
     }
 
+    /// The shard that can answer a query.
+    pub(super) fn owner_of(&self, query: &Query) -> ShardId {
+        query.owner(self.placement, self.shard.borrow().engine().registry())
+    }
+
+    /// The shard that has a symbol's book.
+    pub(super) fn shard_of(&self, symbol: SymbolId) -> ShardId {
+        self.shard.borrow().engine().registry().shard_of(symbol, self.placement)
+    }
+
     /// The same of what knows its owner. What is given to be admitted is of a user of that shard.
     pub(super) fn ask_request(&self, token: Token, request: Request, admission: Option<Admission>) {
         let owner = match &request {
             Request::Command(command) => command.owner(self.placement),
-            Request::Query(query) => query.owner(self.placement),
+            Request::Query(query) => self.owner_of(query),
         };
         self.ask(owner, token, Ask::Request(request, admission));
     }

@@ -125,7 +125,7 @@ impl NaiveShard {
             qty: terms.qty,
             budget: terms.book_budget,
         };
-        self.tell(self.placement.shard_of(place.symbol), Message::Submit(submit));
+        self.tell(self.shard_of(place.symbol), Message::Submit(submit));
     }
 
     fn order(&mut self, order: OrderId) -> &mut NaiveOrder {
@@ -146,7 +146,7 @@ impl NaiveShard {
         let symbol = self.check_open(order);
         assert_ne!(self.status(symbol), SymbolStatus::Halted, "canceled while halted");
         let cancel = Message::Cancel { ticket: 0, order, symbol };
-        self.tell(self.placement.shard_of(symbol), cancel);
+        self.tell(self.shard_of(symbol), cancel);
     }
 
     pub fn ask_to_reduce(&mut self, order: OrderId, by: Lots) {
@@ -155,7 +155,7 @@ impl NaiveShard {
         let user = self.order(order).view.user;
         self.check_allowed(user);
         let reduce = Message::Reduce { ticket: 0, order, symbol, by };
-        self.tell(self.placement.shard_of(symbol), reduce);
+        self.tell(self.shard_of(symbol), reduce);
     }
 
     /// Until the book has answered, the order holds for the dearer price.
@@ -170,7 +170,7 @@ impl NaiveShard {
         known.moving_to = Some(price);
         known.held_price = known.view.price.max(price);
         let message = Message::Move { ticket: 0, order, symbol, price };
-        self.tell(self.placement.shard_of(symbol), message);
+        self.tell(self.shard_of(symbol), message);
     }
 
     /// Newest first, user by user.
@@ -195,7 +195,7 @@ impl NaiveShard {
     fn ask_to_cancel_one_of_many(&mut self, order: OrderId) {
         let symbol = self.order(order).view.symbol;
         let cancel = Message::Cancel { ticket: 0, order, symbol };
-        self.tell(self.placement.shard_of(symbol), cancel);
+        self.tell(self.shard_of(symbol), cancel);
     }
 
     pub fn settle(&mut self, fill: &Fill) {

@@ -111,6 +111,12 @@ fn compare_registry(shard: &NaiveShard, engines: &Engines<'_>) {
     for (real, naive) in registry.symbols().iter().zip(&shard.symbols) {
         assert_eq!(real.spec, naive.spec, "on shard {here}");
         assert_eq!(real.reference, naive.reference, "reference on shard {here}");
+        assert_eq!(real.placed, naive.placed, "place of {} on shard {here}", naive.spec.name);
+    }
+    let symbols = (0..shard.symbols.len() as u32).map(SymbolId);
+    for symbol in symbols {
+        let (real, naive) = (registry.shard_of(symbol, shard.placement), shard.shard_of(symbol));
+        assert_eq!(real, naive, "where the book of {symbol} is, on shard {here}");
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn reshard(mut old: Vec<NaiveShard>, shards: u16) -> Vec<NaiveShard> 
             new[home(user)].trades.push((user, trade));
         }
         for (symbol, market) in shard.books {
-            new[usize::from(placement.shard_of(symbol).0)].books.insert(symbol, market);
+            let owner = new[0].shard_of(symbol);
+            new[usize::from(owner.0)].books.insert(symbol, market);
         }
         for (asset, house) in shard.house {
             let sum = new[0].house.entry(asset).or_default();

@@ -20,6 +20,8 @@ const FIRST_AUTOMATIC_USER: u64 = 1_001;
 pub(crate) struct NaiveSymbol {
     pub spec: SymbolSpec,
     pub reference: Option<Price>,
+    /// The shard that was asked for.
+    pub placed: Option<ShardId>,
 }
 
 /// What the operator has to do with one asset.
@@ -142,9 +144,16 @@ impl NaiveShard {
             }
             Command::CreateSymbol(new) => {
                 let id = SymbolId(self.symbols.len() as u32);
-                self.define_symbol(&new.spec, new.reference);
+                self.define_symbol(&new.spec, new.reference, None);
                 let definition = new.clone();
                 self.tell_all(Message::DefineSymbol { ticket: 0, symbol: id, definition });
+            }
+            Command::CreatePlacedSymbol(new) => {
+                assert!(new.shard.0 < self.placement.shards(), "placed on no shard: {new:?}");
+                let id = SymbolId(self.symbols.len() as u32);
+                self.define_symbol(&new.symbol.spec, new.symbol.reference, Some(new.shard));
+                let definition = new.clone();
+                self.tell_all(Message::DefinePlacedSymbol { ticket: 0, symbol: id, definition });
             }
             Command::UpdateSymbol { symbol, patch } => {
                 self.update_symbol(*symbol, patch);
@@ -175,7 +184,11 @@ impl NaiveShard {
             Message::Reference { symbol, price } => self.set_reference(*symbol, *price),
             Message::DefineAsset { definition, .. } => self.assets.push((**definition).clone()),
             Message::DefineSymbol { definition, .. } => {
-                self.define_symbol(&definition.spec, definition.reference);
+                self.define_symbol(&definition.spec, definition.reference, None);
+            }
+            Message::DefinePlacedSymbol { definition, .. } => {
+                let (new, asked) = (&definition.symbol, definition.shard);
+                self.define_symbol(&new.spec, new.reference, Some(asked));
             }
             Message::UpdateSymbol { symbol, patch, .. } => self.update_symbol(*symbol, patch),
             Message::Identity { change, .. } => self.identities.apply(change),
@@ -267,11 +280,25 @@ impl NaiveShard {
         &self.symbol(symbol).spec
     }
 
-    fn define_symbol(&mut self, spec: &SymbolSpec, reference: Option<Price>) {
+    /// Where a symbol's book is.
+    pub fn shard_of(&self, symbol: SymbolId) -> ShardId {
+        let number = match self.symbol(symbol).placed {
+            Some(ShardId(asked)) => u32::from(asked),
+            None => symbol.0,
+        };
+        ShardId((number % u32::from(self.placement.shards())) as u16)
+    }
+
+    fn define_symbol(
+        &mut self,
+        spec: &SymbolSpec,
+        reference: Option<Price>,
+        placed: Option<ShardId>,
+    ) {
         let id = SymbolId(self.symbols.len() as u32);
         let reference = self.early.remove(&id).or(reference);
-        self.symbols.push(NaiveSymbol { spec: spec.clone(), reference });
-        if self.placement.shard_of(id) == self.here {
+        self.symbols.push(NaiveSymbol { spec: spec.clone(), reference, placed });
+        if self.shard_of(id) == self.here {
             self.books.insert(id, NaiveMarket::new(spec));
         }
     }
@@ -310,6 +337,7 @@ fn essence(message: &Message) -> Option<Message> {
         | Message::Move { ticket, .. }
         | Message::DefineAsset { ticket, .. }
         | Message::DefineSymbol { ticket, .. }
+        | Message::DefinePlacedSymbol { ticket, .. }
         | Message::UpdateSymbol { ticket, .. }
         | Message::Identity { ticket, .. } => *ticket = 0,
         Message::Done { ticket, probes, .. } => (*ticket, *probes) = (0, 0),

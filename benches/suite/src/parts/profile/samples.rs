@@ -5,90 +5,18 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
+use super::names::{of_kernel, of_library};
+
 /// Where a sample was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sample {
-    /// At an address of the program, in the program's own terms.
-    Program(u64),
-    /// In a library beside it.
-    Library,
+    /// In the program: at this offset in its file, in the function that perf names, inlining aside.
+    Program(u64, String),
+    /// In a library beside it, which did this.
+    Library(&'static str),
     /// In the kernel, about this.
     Kernel(&'static str),
 }
-
-/// What the kernel is about, by the beginning of a function's name: the first match of the innermost
-/// function that has one.
-const KERNEL: [(&str, &[&str]); 7] = [
-    (
-        "disk",
-        &[
-            "blk_",
-            "blkdev",
-            "bio_",
-            "submit_bio",
-            "ext4",
-            "iomap",
-            "dio_",
-            "virtblk",
-            "virtio_",
-            "jbd2",
-        ],
-    ),
-    (
-        "sockets",
-        &[
-            "tcp_",
-            "__tcp",
-            "inet",
-            "ip_",
-            "__ip",
-            "sock_",
-            "__sock",
-            "skb",
-            "__skb",
-            "net_",
-            "__netif",
-            "netif",
-            "loopback",
-            "__dev_queue",
-            "dev_hard",
-            "process_backlog",
-            "napi",
-            "sk_",
-            "__sk",
-            "kfree_skb",
-            "__kfree_skb",
-            "__alloc_skb",
-            "nf_",
-            "import_ubuf",
-            "release_sock",
-            "lock_sock",
-        ],
-    ),
-    ("io_uring", &["io_", "__io_", "__do_sys_io_uring", "__x64_sys_io_uring"]),
-    ("polling sockets", &["ep_", "do_epoll", "__pollwait"]),
-    (
-        "scheduling",
-        &[
-            "schedule",
-            "__schedule",
-            "try_to_wake",
-            "ttwu",
-            "dequeue_",
-            "enqueue_",
-            "pick_next",
-            "finish_task",
-            "futex",
-            "update_",
-            "hrtimer",
-            "tick_",
-            "__hrtimer",
-            "do_idle",
-        ],
-    ),
-    ("interrupts", &["irqentry", "asm_sysvec", "sysvec_", "asm_common_interrupt", "__irq"]),
-    ("entering and leaving", &["syscall", "do_syscall", "entry_SYSCALL", "exit_to_user"]),
-];
 
 /// Reads the file of `perf record`; `program` is what was sampled.
 pub fn read_samples(data: &Path, program: &Path) -> Result<Vec<Sample>> {
@@ -100,7 +28,7 @@ pub fn read_samples(data: &Path, program: &Path) -> Result<Vec<Sample>> {
 }
 
 /// Samples are blocks of lines, innermost function first: address, name, file in brackets. Addresses
-/// outside of the kernel are those of the file.
+/// outside of the kernel are offsets in the file.
 fn parse(text: &str, program: &str) -> Vec<Sample> {
     let blocks = text.split("\n\n").map(str::trim).filter(|block| !block.is_empty());
     blocks.filter_map(|block| sample(block, program)).collect()
@@ -115,18 +43,14 @@ fn sample(block: &str, program: &str) -> Option<Sample> {
         })
         .collect();
     let &(innermost, name) = frames.first()?;
-    if !is_kernel(innermost) {
-        let is_program = name.ends_with(program);
-        return Some(if is_program { Sample::Program(innermost) } else { Sample::Library });
+    if is_kernel(innermost) {
+        let in_kernel = frames.iter().take_while(|(address, _)| is_kernel(*address));
+        return Some(Sample::Kernel(of_kernel(in_kernel.map(|(_, name)| *name))));
     }
-    let part_of = |name: &str| {
-        let is_one = |part: &&(&str, &[&str])| part.1.iter().any(|begin| name.starts_with(begin));
-        KERNEL.iter().find(is_one).map(|part| part.0)
-    };
-    let in_kernel = frames.iter().take_while(|(address, _)| is_kernel(*address));
-    Some(Sample::Kernel(
-        in_kernel.filter_map(|(_, name)| part_of(name)).next().unwrap_or("the rest"),
-    ))
+    Some(match name.strip_suffix(program) {
+        Some(function) => Sample::Program(innermost, function.trim_end().to_owned()),
+        None => Sample::Library(of_library(name)),
+    })
 }
 
 fn is_kernel(address: u64) -> bool {
@@ -145,10 +69,10 @@ mod tests {
                     55aa20 engine::step (/p)\n\n  101829 malloc (/libc)\n\n  \
                     ffffffff81000040 never_heard_of ([kernel.kallsyms])\n";
         let wanted = [
-            Sample::Kernel("sockets"),
-            Sample::Program(0x55aa20),
-            Sample::Library,
-            Sample::Kernel("the rest"),
+            Sample::Kernel("kernel: network"),
+            Sample::Program(0x55aa20, "engine::step".to_owned()),
+            Sample::Library("allocation"),
+            Sample::Kernel("kernel: the rest"),
         ];
         assert_eq!(parse(text, "(/p)"), wanted);
     }

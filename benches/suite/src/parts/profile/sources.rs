@@ -1,4 +1,9 @@
-//! From an address of the program to the part of it that the source file belongs to.
+//! From a place in the program to the part of it that the source file there belongs to.
+//!
+//! The line tables say which functions were inlined at an address, so a sample counts for the innermost
+//! file of ours and not for the function that the compiler put it into. perf tells offsets in the file,
+//! addr2line asks for addresses in memory; these differ by what the program headers say. That the two
+//! meet is checked: the function that perf names must be the one that the line tables have outermost.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,54 +11,61 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-/// Parts by the beginning of a path below the project's root, the first one that fits.
-const PARTS: [(&str, &str); 22] = [
-    ("shards/gateway/src/http", "reading and writing HTTP"),
-    ("shards/gateway/src/ws", "reading and writing frames"),
-    ("shards/gateway/src/auth", "who asks, and may it"),
-    ("shards/gateway/src/middleware", "who asks, and may it"),
-    ("shards/identity", "who asks, and may it"),
-    ("shards/runtime/src/node/guard", "who asks, and may it"),
-    ("shards/runtime/src/bucket", "who asks, and may it"),
-    ("shards/gateway", "request to command, reply to answer"),
-    ("shards/ledger", "ledger"),
-    ("shards/book", "book"),
-    ("shards/engine", "protocol between ledger and book"),
-    ("shards/money", "protocol between ledger and book"),
-    ("shards/shard", "the gate: what waits to be durable"),
-    ("shards/journal", "journal"),
-    ("shards/telemetry", "metrics"),
-    ("shards/audit", "audit trail"),
-    ("shards/runtime/src/node", "connections and dispatch"),
-    ("shards/runtime/src/listener", "connections and dispatch"),
-    ("shards/runtime/src/disk", "journal"),
-    ("shards/runtime/vendor", "executor and io_uring"),
-    ("shards/runtime", "connections and dispatch"),
-    ("src", "connections and dispatch"),
-];
-/// Of a file in none of ours: allocation, copying, the standard library, with nothing of ours inlined
-/// around it.
-pub const LIBRARIES: &str = "library functions: copying, allocation, hashing";
+use super::names::{CRATES, FILES, NUMBERS, OTHER_CRATES, TYPES};
 
-/// The part of each address.
+/// Of a hundred samples at least so many must be in the function that perf names. Closures and such have
+/// two names, hence not all.
+const LEAST_AGREED_PERCENT: usize = 80;
+
+/// The parts of a program.
 pub struct Sources {
     binary: PathBuf,
     root: PathBuf,
-    parts: HashMap<u64, String>,
+    segments: Vec<Segment>,
+    places: HashMap<u64, Place>,
+}
+
+/// A piece of the file and where it is in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    offset: u64,
+    address: u64,
+    length: u64,
+}
+
+/// What the line tables say of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    part: &'static str,
+    /// The function around all that is inlined here.
+    function: String,
 }
 
 impl Sources {
-    /// Of a program with its debug information.
+    /// Of a program with its line tables.
     pub fn new(binary: &Path, root: &Path) -> Result<Sources> {
         let (binary, root) = (binary.canonicalize()?, root.canonicalize()?);
-        Ok(Sources { binary, root, parts: HashMap::new() })
+        let output =
+            Command::new("readelf").args(["--program-headers", "--wide"]).arg(&binary).output()?;
+        let segments = segments(&String::from_utf8_lossy(&output.stdout));
+        ensure!(!segments.is_empty(), "readelf tells no segments of {}", binary.display());
+        Ok(Sources { binary, root, segments, places: HashMap::new() })
     }
 
-    /// Finds the parts of these addresses.
-    pub fn resolve(&mut self, addresses: impl Iterator<Item = u64>) -> Result<()> {
-        let mut wanted: Vec<u64> = addresses.collect();
+    fn address(&self, offset: u64) -> Option<u64> {
+        let within = |one: &&Segment| (one.offset..one.offset + one.length).contains(&offset);
+        self.segments.iter().find(within).map(|one| offset - one.offset + one.address)
+    }
+
+    /// Finds the parts of samples at these offsets in the file, each with the function that perf names.
+    ///
+    /// # Errors
+    /// Also when the two do not fit together: then every part would be a wrong one.
+    pub fn resolve(&mut self, samples: &[(u64, &str)]) -> Result<()> {
+        let mut wanted: Vec<u64> =
+            samples.iter().filter_map(|sample| self.address(sample.0)).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let mut text = String::new();
@@ -61,7 +73,8 @@ impl Sources {
             writeln!(text, "{address:x}")?;
         }
         let mut command = Command::new("addr2line");
-        command.args(["--inlines", "--addresses", "--exe"]).arg(&self.binary);
+        command.args(["--inlines", "--addresses", "--functions", "--demangle", "--exe"]);
+        command.arg(&self.binary);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().expect("is piped");
         let feeding = std::thread::spawn(move || input.write_all(text.as_bytes()));
@@ -69,57 +82,147 @@ impl Sources {
         feeding.join().expect("does not panic")?;
         ensure!(output.status.success(), "addr2line failed");
         self.take(&String::from_utf8_lossy(&output.stdout));
+        let agrees = |sample: &&(u64, &str)| {
+            let place = self.place(sample.0);
+            place.is_some_and(|place| last_name(&place.function) == last_name(sample.1))
+        };
+        let agreed = samples.iter().filter(agrees).count();
+        ensure!(
+            agreed * 100 >= samples.len() * LEAST_AGREED_PERCENT,
+            "perf and addr2line name the same function for {agreed} of {} samples only: the addresses \
+             do not fit",
+            samples.len()
+        );
         Ok(())
     }
 
-    /// Each address is followed by its files, innermost first.
+    /// Each address is followed by pairs of lines, a function and its file, innermost first.
     fn take(&mut self, text: &str) {
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
             let Some(address) = line.strip_prefix("0x") else { continue };
             let Ok(address) = u64::from_str_radix(address, 16) else { continue };
-            let mut part = None;
-            while let Some(file) = lines.next_if(|line| !line.starts_with("0x")) {
-                part = part.or_else(|| self.part_of(file));
+            let (mut files, mut outermost) = (Vec::new(), "");
+            while let Some(function) = lines.next_if(|line| !line.starts_with("0x")) {
+                outermost = function;
+                files.extend(lines.next());
             }
-            let part = part.unwrap_or(LIBRARIES);
-            self.parts.insert(address, part.to_owned());
+            let part = self.part_of(&files, outermost);
+            let place = Place { part, function: outermost.to_owned() };
+            self.places.insert(address, place);
         }
     }
 
-    fn part_of(&self, file: &str) -> Option<&'static str> {
-        let path = Path::new(file).strip_prefix(&self.root).ok()?;
-        PARTS
-            .iter()
-            .find(|(begin, _)| path.starts_with(begin) || starts(path, begin))
-            .map(|part| part.1)
+    /// Of the files around an address, innermost first, and the function around all of them.
+    fn part_of(&self, files: &[&str], function: &str) -> &'static str {
+        let ours = files.iter().filter_map(|file| below(&self.root, file));
+        let part = |path: &str| FILES.iter().find(|file| path.starts_with(file.0)).map(|one| one.1);
+        if let Some(part) = ours.clone().find_map(part) {
+            return part;
+        }
+        if ours.clone().any(|path| path.starts_with(NUMBERS.0)) {
+            return NUMBERS.1;
+        }
+        let foreign = |file: &&str| CRATES.iter().find(|one| file.contains(one.0));
+        let typed = || TYPES.iter().find(|one| function.contains(one.0));
+        files.iter().find_map(foreign).or_else(typed).map_or(OTHER_CRATES, |one| one.1)
     }
 
-    /// The part of an address that was resolved.
-    pub fn part(&self, address: u64) -> String {
-        self.parts.get(&address).cloned().unwrap_or_else(|| LIBRARIES.to_owned())
+    fn place(&self, offset: u64) -> Option<&Place> {
+        self.places.get(&self.address(offset)?)
+    }
+
+    /// The part of an offset in the file that was resolved.
+    pub fn part(&self, offset: u64) -> Result<&'static str> {
+        let place = self.place(offset).with_context(|| format!("no segment has {offset:#x}"))?;
+        Ok(place.part)
     }
 }
 
-/// Also where the last component is the beginning of a file's name.
-fn starts(path: &Path, begin: &str) -> bool {
-    path.to_str().is_some_and(|path| path.starts_with(begin))
+fn below<'a>(root: &Path, file: &'a str) -> Option<&'a str> {
+    Path::new(file).strip_prefix(root).ok()?.to_str()
+}
+
+/// The lines of `readelf` that tell what is loaded: `LOAD offset address physical file-length …`.
+fn segments(text: &str) -> Vec<Segment> {
+    let number = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
+    let segment = |line: &str| {
+        let mut words = line.trim().strip_prefix("LOAD")?.split_whitespace();
+        let (offset, address) = (number(words.next()?)?, number(words.next()?)?);
+        let length = number(words.nth(1)?)?;
+        Some(Segment { offset, address, length })
+    };
+    text.lines().filter_map(segment).collect()
+}
+
+/// The last component of a path of modules, without types, closures and hashes, as far as both tools
+/// write it in one way.
+fn last_name(path: &str) -> String {
+    let mut plain = String::new();
+    let mut depth = 0;
+    for character in path.chars() {
+        match character {
+            '<' | '{' => depth += 1,
+            '>' | '}' if depth > 0 => depth -= 1,
+            _ if depth == 0 => plain.push(character),
+            _ => {}
+        }
+    }
+    let is_hash = |word: &str| {
+        let digits = word.strip_prefix('h').unwrap_or_default();
+        digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    let words = plain.split("::").map(str::trim).filter(|word| !word.is_empty() && !is_hash(word));
+    words.last().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sources() -> Sources {
+        let text = "  Type  Offset   VirtAddr\n  LOAD 0x000000 0x0 0x0 0x100 0x100 R 0x1000\n  \
+                    LOAD 0x000100 0x0000000000001100 0x0000000000001100 0x000200 0x000300 R E 0x1000\n";
+        let segments = segments(text);
+        assert_eq!(segments[1], Segment { offset: 0x100, address: 0x1100, length: 0x200 });
+        let (binary, root) = (PathBuf::new(), PathBuf::from("/p"));
+        Sources { binary, root, segments, places: HashMap::new() }
+    }
+
     #[test]
     fn the_innermost_file_of_ours_gets_the_sample() {
-        let (binary, root) = (PathBuf::new(), PathBuf::from("/p"));
-        let mut sources = Sources { binary, root, parts: HashMap::new() };
+        let mut sources = sources();
         sources.take(
-            "0x10\n/rustc/library/core/src/ptr.rs:1\n/p/shards/ledger/src/hold.rs:2\n\
-             /p/shards/engine/src/placing.rs:3\n0x20\n??:0\n0x30\n/p/shards/gateway/src/auth/hex.rs:7 (discriminator 2)\n",
+            "0x1110\nwrite\n/rustc/library/core/src/ptr.rs:1\ntake<T>\n/p/shards/ledger/src/hold.rs:2\n\
+             engine::placing::place\n/p/shards/engine/src/placing.rs:3\n0x1120\n??\n??:0\n0x1130\nhex\n\
+             /p/shards/gateway/src/auth/hex.rs:7 (discriminator 2)\n0x1140\nparse\n/x/httparse-1.10/a.rs:1\n\
+             0x1150\nfloor\n/p/shards/money/src/scale.rs:1\nsettle\n/p/shards/ledger/src/hold.rs:9\n",
         );
-        assert_eq!(sources.part(0x10), "ledger");
-        assert_eq!(sources.part(0x20), LIBRARIES);
-        assert_eq!(sources.part(0x30), "who asks, and may it");
+        let part = |offset| sources.part(offset).unwrap();
+        assert!(part(0x110).starts_with("ledger"));
+        assert_eq!(part(0x120), OTHER_CRATES);
+        assert!(part(0x130).starts_with("auth"));
+        assert!(part(0x140).starts_with("parse"));
+        assert!(part(0x150).starts_with("ledger"), "numbers are of whoever counts");
+        assert!(sources.part(0x300).is_err(), "behind the last segment");
+        assert_eq!(sources.place(0x110).unwrap().function, "engine::placing::place");
+    }
+
+    #[test]
+    fn both_tools_names_of_a_function_are_the_same_name() {
+        for (perf, lines) in [
+            ("engine::engine::Engine::command", "engine::engine::Engine::command"),
+            ("core::ptr::drop_in_place<a::B<C>>", "drop_in_place<a::B<C>>"),
+            ("hashbrown::raw::RawTable<T,A>::reserve_rehash", "reserve_rehash<(u64, a::B), C>"),
+            (
+                "runtime::node::sessions::accept::{{closure}}",
+                "runtime::node::sessions::accept::{closure#0}",
+            ),
+            ("a::b::h0123456789abcdef", "b"),
+            ("<a::B as c::D>::next", "a::{impl#3}::next"),
+        ] {
+            assert_eq!(last_name(perf), last_name(lines), "{perf}");
+        }
+        assert_ne!(last_name("a::place"), last_name("a::cancel"));
     }
 }

@@ -62,8 +62,10 @@ pub fn measure(context: &Context) -> Result<Vec<Figure>> {
     let costs: Vec<Cost> =
         all.iter().map(|one| (one.shards as f64, one.median(|s| s.cpu_us))).collect();
     let mut figures: Vec<Figure> = all.iter().flat_map(told).collect();
-    figures.extend(predicted(&costs));
-    draw(context, &all, &costs)?;
+    let by_share = |one: &Measured| (one.median(|s| s.crossing), one.median(|s| s.cpu_us));
+    let crossing = Crossing::fit(&all.iter().map(by_share).collect::<Vec<_>>());
+    figures.extend(predicted(&costs, crossing));
+    draw(context, &all, &costs, crossing)?;
     figures.extend(skewed(context, rounds, seconds)?);
     Ok(figures)
 }
@@ -105,7 +107,6 @@ fn told(one: &Measured) -> Vec<Figure> {
             let values = from.iter().map(field).collect();
             Figure::new(&row, &title, unit, better, values).from(&flags, COMMAND)
         };
-    let crossing = 100.0 * (shards - 1) as f64 / shards as f64;
     vec![
         figure(&one.busy, "rate", "closed loop", "orders/s", |s| s.per_s),
         figure(&one.busy, "cpu", "CPU", "µs/order", |s| s.cpu_us),
@@ -113,18 +114,18 @@ fn told(one: &Measured) -> Vec<Figure> {
         figure(&one.busy, "hops", "requests forwarded to their user's shard", "per order", |s| {
             s.hops
         }),
-        figure(&one.busy, "messages", "messages between shards", "per order", |s| s.messages).note(
-            format!("{crossing:.1} % of the orders are of a user on another shard than the symbol"),
-        ),
+        figure(&one.busy, "crossing", "orders for a symbol of another shard", "per order", |s| {
+            s.crossing
+        }),
+        figure(&one.busy, "messages", "messages between shards", "per order", |s| s.messages),
         figure(&one.busy, "parcels", "parcels that carry these", "per order", |s| s.parcels),
         figure(&one.calm, "p50", "2,000 orders/s, p50", "µs", |s| s.p50_us),
         figure(&one.calm, "p99", "2,000 orders/s, p99", "µs", |s| s.p99_us),
     ]
 }
 
-fn predicted(costs: &[Cost]) -> Vec<Figure> {
+fn predicted(costs: &[Cost], crossing: Crossing) -> Vec<Figure> {
     let Some(usl) = Usl::fit(costs) else { return Vec::new() };
-    let crossing = Crossing::fit(costs);
     let note = format!(
         "σ = {:.4}, κ = {:.5}, {:.1} µs an order on one shard; crossing: {:.1} µs and {:.1} µs more",
         usl.sigma, usl.kappa, usl.alone, crossing.local, crossing.more
@@ -142,7 +143,7 @@ fn predicted(costs: &[Cost]) -> Vec<Figure> {
     PREDICTED.into_iter().enumerate().map(figure).collect()
 }
 
-fn draw(context: &Context, all: &[Measured], costs: &[Cost]) -> Result<()> {
+fn draw(context: &Context, all: &[Measured], costs: &[Cost], crossing: Crossing) -> Result<()> {
     let series = |name: &str, points, is_dots| Series { name: name.to_owned(), points, is_dots };
     let calm = |field: fn(&Sample) -> f64| {
         let median = |one: &Measured| {
@@ -167,7 +168,6 @@ fn draw(context: &Context, all: &[Measured], costs: &[Cost]) -> Result<()> {
         },
     ];
     if let Some(usl) = Usl::fit(costs) {
-        let crossing = Crossing::fit(costs);
         let line = |speedup: &dyn Fn(f64) -> f64| {
             let points = (0..=24).map(|step| 2_f64.powf(f64::from(step) / 4.0));
             points.map(|n| (n, speedup(n) * 1e3 / usl.alone)).collect::<Vec<_>>()
@@ -227,7 +227,10 @@ fn skewed(context: &Context, rounds: usize, seconds: u32) -> Result<Vec<Figure>>
     let mut figures = Vec::new();
     for ((row, title, ..), column) in HOMES.iter().zip(&columns) {
         let values = |field: fn(&Sample) -> f64| column.iter().map(field).collect::<Vec<_>>();
-        let share = Spread::of(&values(|s| s.first_share)).map_or(0.0, |spread| spread.median);
+        let percent = |field: fn(&Sample) -> f64| {
+            Spread::of(&values(field)).map_or(0.0, |spread| spread.median * 100.0)
+        };
+        let (share, crossing) = (percent(|s| s.first_share), percent(|s| s.crossing));
         let bound = values(|s| 1e6 / s.busiest_us);
         let (row, title) =
             (format!("scaling/skew/{row}"), format!("one symbol has most of the flow, {title}"));
@@ -237,7 +240,10 @@ fn skewed(context: &Context, rounds: usize, seconds: u32) -> Result<Vec<Figure>>
             Figure::new(&row, &title, unit, better, values).from(&flags, COMMAND)
         };
         figures.push(figure("", "most with a core each", "orders/s", Better::Higher, bound).note(
-            format!("{:.0} % are of the symbol; what its busiest shard allows", share * 100.0),
+            format!(
+                "{share:.0} % are of the symbol, {crossing:.0} % of all cross; what its busiest shard \
+                 allows"
+            ),
         ));
         figures.push(figure("/cpu", "CPU", "µs/order", Better::Lower, values(|s| s.cpu_us)));
     }

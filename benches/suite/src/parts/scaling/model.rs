@@ -5,8 +5,8 @@
 //! C(N) = C(1) · (1 + σ(N−1) + κN(N−1)), so both follow from measured costs by linear least squares.
 //!
 //! Beside it a model of what crossing does here: of N shards, an order's symbol is on another shard than
-//! its user with probability (N−1)/N, whatever N is, so C(N) = a + b(N−1)/N. It is bounded where the law is
-//! not; between both lies what to expect.
+//! its user with probability (N−1)/N, whatever N is, so C(N) = a + b(N−1)/N; a and b are fitted to the share
+//! that the server counted. It is bounded where the law is not; between both lies what to expect.
 
 /// Shards, and what an order costs with so many: any unit.
 pub type Cost = (f64, f64);
@@ -70,14 +70,14 @@ pub struct Crossing {
 }
 
 impl Crossing {
-    /// Of costs.
-    pub fn fit(costs: &[Cost]) -> Crossing {
-        let rows: Vec<_> = costs.iter().map(|&(n, cost)| (1.0, (n - 1.0) / n, cost)).collect();
+    /// Of costs, each with the share of the orders that crossed.
+    pub fn fit(costs: &[(f64, f64)]) -> Crossing {
+        let rows: Vec<_> = costs.iter().map(|&(share, cost)| (1.0, share, cost)).collect();
         let (local, more) = fit_two(&rows);
         Crossing { local, more }
     }
 
-    /// How many times what one shard does.
+    /// How many times what one shard does, with users and symbols spread evenly.
     pub fn speedup(self, shards: f64) -> f64 {
         shards * self.local / (self.local + self.more * (shards - 1.0) / shards)
     }
@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn crossing_is_found_again_in_its_own_costs() {
-        let crossing = Crossing::fit(&SHARDS.map(|n| (n, 10.0 + 8.0 * (n - 1.0) / n)));
+        let crossing =
+            Crossing::fit(&[0.0, 0.5, 0.7, 0.9].map(|share| (share, 10.0 + 8.0 * share)));
         assert!((crossing.local - 10.0).abs() < 1e-9 && (crossing.more - 8.0).abs() < 1e-9);
         assert!((crossing.speedup(2.0) - 2.0 * 10.0 / 14.0).abs() < 1e-9);
     }

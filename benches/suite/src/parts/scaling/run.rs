@@ -36,6 +36,8 @@ pub struct Sample {
     pub busiest_us: f64,
     /// Requests forwarded to the shard that owns their user, an order.
     pub hops: f64,
+    /// Of all orders those whose symbol is on another shard than their user.
+    pub crossing: f64,
     /// Messages between shards, an order.
     pub messages: f64,
     /// Parcels that these travelled in, an order.
@@ -148,6 +150,7 @@ fn sample(before: &Counters, after: &Counters, results: &[Value]) -> Result<Samp
         cpu_us: (after.cpu_s - before.cpu_s) * 1e6 / orders,
         busiest_us: busiest.fold(0.0, f64::max) * 1e6 / orders,
         hops: each("ringbook_hops_total"),
+        crossing: each("ringbook_orders_cross_shard_total"),
         messages: each("ringbook_mesh_messages_sent_total"),
         parcels: each("ringbook_mesh_parcels_sent_total"),
         p50_us: number(&results[0]["latency_ns"]["p50"])? / 1e3,

@@ -230,6 +230,7 @@ fn the_rules_are_told_in_decimals() {
             "quote_decimals": 2, "tick": "0.25", "lot": "1", "min_qty": "1", "max_qty": null,
             "min_notional": "0.00", "maker_fee_ppm": 0, "taker_fee_ppm": 0,
             "price_band_ppm": 100000, "status": "TRADING", "reference_price": "4800.00",
+            "shard": 0,
         })
     );
     assert_eq!(info["symbols"][0]["max_qty"], "1000.00000000");

@@ -265,6 +265,15 @@ const BAD_ADMINISTRATION: &[(&str, &str, &str, u16, u64, &str)] = &[
         1008,
         "symbol: exists already",
     ),
+    (
+        "POST",
+        "symbols",
+        r#"{"symbol":"USDT_BTC","base":"USDT","quote":"BTC","tick":"1e-8","lot":"1","shard":1}"#,
+        400,
+        1001,
+        "shard: must be an integer from 0 to 0",
+    ),
+    ("PATCH", "symbols/BTC_USDT", r#"{"shard":0}"#, 400, 1001, "shard: cannot be changed"),
     ("PATCH", "symbols/NO_SUCH", r#"{"status":"HALTED"}"#, 404, 1004, "symbol: unknown"),
     ("PATCH", "symbols/BTC_USDT", r#"{"tick":"0.1"}"#, 400, 1001, "tick: cannot be changed"),
     (

@@ -115,7 +115,7 @@ impl Node {
         drop(boards);
         if let Some(id) = watch {
             let token = self.waiting.insert(Waiter::Board { symbol, watch: id });
-            self.ask(self.placement.shard_of(symbol), token, Ask::WatchMarket { symbol, id });
+            self.ask(self.shard_of(symbol), token, Ask::WatchMarket { symbol, id });
         }
         self.turn.notify();
     }
@@ -132,7 +132,7 @@ impl Node {
         let removed = boards.remove(&symbol);
         drop(boards);
         removed.into_iter().for_each(|board| self.opened(board.opening));
-        self.ask(self.placement.shard_of(symbol), NO_TOKEN, Ask::UnwatchMarket { symbol, id });
+        self.ask(self.shard_of(symbol), NO_TOKEN, Ask::UnwatchMarket { symbol, id });
         self.turn.notify();
     }
 
