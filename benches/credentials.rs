@@ -2,7 +2,8 @@
 //! over TLS.
 //!
 //! `cargo bench --bench credentials -- [--quick] [--json FILE]`, once the example `bare_ok` of shards/runtime is
-//! built in release; `scripts/bench credentials` does both.
+//! built in release; `scripts/bench credentials` does both. `--only session,development --rounds 30` is for
+//! a profiler: those rows alone, and no figures.
 //!
 //! Three servers of one shard have the first core, this program the second: an exchange, one with TLS, and
 //! one that only answers "ok". 64 connections send orders that are built and signed before, each the next
@@ -26,6 +27,8 @@ use servers::{Server, Servers};
 use signing::{Credential, Signer};
 use suite::{Better, Figure, Spread, write_figures};
 
+/// How the names of the rows begin.
+const ROWS: &str = "credentials/";
 const COMMAND: &str = "scripts/bench credentials";
 const FLAGS: &str =
     "serve --shards 1 --cores 0; 64 connections from core 1, each with one order under way";
@@ -75,14 +78,27 @@ fn main() {
         true => (QUICK_ROUNDS, QUICK_ORDERS),
         false => (ROUNDS, ORDERS),
     };
-    let (measured, under_wrk) = measure(&bare, &directory, rounds, orders);
-    let figures = figures(&measured, &under_wrk);
+    let only = after("--only").map(|rows| rows.to_string_lossy().into_owned());
+    let rounds = after("--rounds").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(rounds);
+    let servers = Servers::start(&bare, &directory);
+    let signer = Signer::open(&servers);
+    let mut next_cid = 0;
+    let ways = Way::all().into_iter().filter(|way| {
+        only.as_ref()
+            .is_none_or(|rows| rows.split(',').any(|row| way.row() == format!("{ROWS}{row}")))
+    });
+    let measured = measure(&servers, &signer, &mut next_cid, ways, rounds, orders);
     let median = |values: &[f64]| Spread::of(values).map_or(0.0, |spread| spread.median);
     for (title, rounds) in &measured {
         let cpu: Vec<f64> = rounds.iter().map(|round| round.cpu_us).collect();
         let per_s: Vec<f64> = rounds.iter().map(|round| round.per_s).collect();
         println!("{:<34}{:>8.2} µs{:>12.0}/s", title.title(), median(&cpu), median(&per_s));
     }
+    if only.is_some() {
+        return;
+    }
+    let under_wrk = measure_under_wrk(&servers, &signer, &directory, &mut next_cid, rounds);
+    let figures = figures(&measured, &under_wrk);
     if let Some(file) = after("--json") {
         write_figures(&file, &figures).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -97,9 +113,9 @@ impl Way {
 
     fn row(self) -> String {
         match self {
-            Way::Bare => "credentials/bare".to_owned(),
+            Way::Bare => format!("{ROWS}bare"),
             Way::Exchange { credential, is_tls } => {
-                format!("credentials/{}{}", credential.row(), if is_tls { "-tls" } else { "" })
+                format!("{ROWS}{}{}", credential.row(), if is_tls { "-tls" } else { "" })
             }
         }
     }
@@ -133,31 +149,45 @@ type Measured = Vec<(Way, Vec<Round>)>;
 /// Rounds under wrk: of the exchange with HMAC, and of the bare server.
 type UnderWrk = [Vec<Round>; 2];
 
-fn measure(bare: &Path, directory: &Path, rounds: usize, orders: usize) -> (Measured, UnderWrk) {
-    let servers = Servers::start(bare, directory);
-    let signer = Signer::open(&servers);
-    let mut measured: Measured = Way::all().into_iter().map(|way| (way, Vec::new())).collect();
-    let mut next_cid = 0;
+fn measure(
+    servers: &Servers,
+    signer: &Signer,
+    next_cid: &mut u64,
+    ways: impl Iterator<Item = Way>,
+    rounds: usize,
+    orders: usize,
+) -> Measured {
+    let mut measured: Measured = ways.map(|way| (way, Vec::new())).collect();
     // The first one warms caches up and is not counted.
     for round in 0..=rounds {
         for (way, rounds) in &mut measured {
-            let done = run(*way, &servers, &signer, orders, &mut next_cid);
+            let done = run(*way, servers, signer, orders, next_cid);
             if round > 0 {
                 rounds.push(done);
             }
         }
     }
+    measured
+}
+
+fn measure_under_wrk(
+    servers: &Servers,
+    signer: &Signer,
+    directory: &Path,
+    next_cid: &mut u64,
+    rounds: usize,
+) -> UnderWrk {
     let mut under_wrk = UnderWrk::default();
     if std::process::Command::new("wrk").arg("--version").output().is_err() {
         println!("skipped: wrk is not installed");
-        return (measured, under_wrk);
+        return under_wrk;
     }
     for _ in 0..rounds {
         for (server, rounds) in [&servers.plain, &servers.bare].into_iter().zip(&mut under_wrk) {
-            rounds.push(under_wrk::round(server, &signer, directory, &mut next_cid));
+            rounds.push(under_wrk::round(server, signer, directory, next_cid));
         }
     }
-    (measured, under_wrk)
+    under_wrk
 }
 
 fn run(way: Way, servers: &Servers, signer: &Signer, orders: usize, next_cid: &mut u64) -> Round {

@@ -21,9 +21,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// How long an executor can sleep with work left: far above every regular pause, far below what a
-/// person or a client's timeout notices.
-pub const RESCUE_INTERVAL: Duration = Duration::from_millis(10);
+/// How long an executor can sleep with work left: far above every regular pause, below what a person or
+/// a client's timeout notices. Each time wakes all idle shards, which is most of what an idle server
+/// does: at 10 ms it was 2.3 % of a core for two shards.
+pub const RESCUE_INTERVAL: Duration = Duration::from_millis(50);
 
 type Slot = Mutex<Option<Waker>>;
 

@@ -27,6 +27,7 @@ mod measure;
 mod node;
 mod outlet;
 pub(crate) mod parcel;
+mod patience;
 mod people;
 mod private;
 pub(crate) mod room;

@@ -26,6 +26,7 @@ use super::event_stream::EventStream;
 use super::feeds::{Resume, UserWatch};
 use super::node::Node;
 use super::outlet::{Flush, Outlet, Source};
+use super::patience::Patience;
 use super::session::Woken;
 use crate::listener::{Connection, Writer};
 use crate::registry::Ticket;
@@ -167,6 +168,7 @@ pub(crate) struct Socket {
     /// Nothing is read until its user is confirmed.
     pub opening: Cell<bool>,
     unanswered: Cell<u32>,
+    patience: Patience,
     /// The reader waits for output to leave.
     stalled: Cell<bool>,
 }
@@ -188,6 +190,7 @@ impl Socket {
             watch: Cell::new(None),
             opening: Cell::new(false),
             unanswered: Cell::new(0),
+            patience: Patience::default(),
             stalled: Cell::new(false),
         }
     }
@@ -307,6 +310,11 @@ impl Socket {
     fn may_take(&self) -> bool {
         !self.opening.get() && self.unanswered.get() < MAX_UNANSWERED_MESSAGES
     }
+
+    /// Whether the reader waits for all answers. The last of them wakes it when it is sent.
+    fn awaits_answers(&self) -> bool {
+        self.unanswered.get() > 0 && !self.patience.reads_on()
+    }
 }
 
 impl Source for Socket {
@@ -327,7 +335,8 @@ impl Source for Socket {
 
     fn written(&self) {
         // A reader that only waits for bytes sleeps on, however much is sent.
-        if self.stalled.get() || self.wire.borrow().is_finished() {
+        let stalled = self.stalled.get() && !self.awaits_answers();
+        if stalled || self.wire.borrow().is_finished() {
             self.outlet.resume.notify();
         }
     }
@@ -355,6 +364,7 @@ pub(crate) async fn serve(
         }
         match wait(&socket, &mut connection).await {
             Ok(Woken::Bytes) => {
+                socket.patience.heard(socket.unanswered.get());
                 node.clock.turn();
             }
             Ok(Woken::Resumed) => {}
@@ -394,7 +404,7 @@ async fn wait(socket: &Rc<Socket>, connection: &mut Connection) -> io::Result<Wo
             return Poll::Ready(Ok(Woken::Resumed));
         }
         let mut wire = socket.wire.borrow_mut();
-        let stalled = !socket.may_take() || !wire.wants_input();
+        let stalled = socket.awaits_answers() || !socket.may_take() || !wire.wants_input();
         socket.stalled.set(stalled);
         if stalled {
             return Poll::Pending;

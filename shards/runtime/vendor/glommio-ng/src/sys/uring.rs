@@ -1089,7 +1089,13 @@ impl SleepableRing {
     ) -> io::Result<Self> {
         check_uring_support()?;
         Ok(SleepableRing {
-            ring: IoUring::new(size as _)?,
+            // Mended, see docs/decisions/010: a completion waits until this thread enters the kernel
+            // anyway, instead of interrupting it. Kernels before 5.19 know only the other way.
+            ring: IoUring::builder()
+                .setup_coop_taskrun()
+                .setup_taskrun_flag()
+                .build(size as _)
+                .or_else(|_| IoUring::new(size as _))?,
             size,
             submission_queue: UringQueueState::with_capacity(size * 4),
             name,
@@ -1332,8 +1338,8 @@ impl UringCommon for SleepableRing {
 
     fn needs_kernel_enter(&mut self) -> bool {
         // We only need to enter the kernel to submit SQEs, not to collect CQEs (the
-        // kernel posts the CQEs asynchronously for us)
-        self.waiting_kernel_submission() > 0
+        // kernel posts the CQEs asynchronously for us), and for those that it has announced.
+        self.waiting_kernel_submission() > 0 || self.ring.submission().taskrun()
     }
 
     fn can_sleep(&mut self) -> bool {
