@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use suite::{Better, Figure, Spread, write_figures};
-use telemetry::{Gauges, Process, ShardMetrics, render};
+use telemetry::{Gauges, Part, Process, ShardMetrics, render};
 
 const TIMES: u64 = 4_000_000;
 const SNAPSHOT_TIMES: u64 = 200;
@@ -41,6 +41,9 @@ fn main() {
     measure("batch committed (three histograms)", TIMES, &mut |round| {
         let latency = Duration::from_nanos(40_000 + (round.wrapping_mul(0x9E37_79B9) & 0xFFFF));
         metrics.committed(latency, round & 255, (round & 63) << 12);
+    });
+    measure("part of a request, with the clock", TIMES, &mut |_| {
+        metrics.part_ended(Part::Write, black_box(Instant::now()).elapsed() / 2);
     });
     measure("snapshot", SNAPSHOT_TIMES, &mut |_| {
         black_box(metrics.snapshot(Gauges::default()));

@@ -11,6 +11,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::Bytes;
 use gateway::auth::Caller;
@@ -167,6 +168,8 @@ pub(crate) struct Socket {
     /// Nothing is read until its user is confirmed.
     pub opening: Cell<bool>,
     unanswered: Cell<u32>,
+    /// When its last bytes were there.
+    pub read_at: Cell<Instant>,
     /// The reader waits for output to leave.
     stalled: Cell<bool>,
 }
@@ -188,6 +191,7 @@ impl Socket {
             watch: Cell::new(None),
             opening: Cell::new(false),
             unanswered: Cell::new(0),
+            read_at: Cell::new(Instant::now()),
             stalled: Cell::new(false),
         }
     }
@@ -355,6 +359,7 @@ pub(crate) async fn serve(
         }
         match wait(&socket, &mut connection).await {
             Ok(Woken::Bytes) => {
+                socket.read_at.set(Instant::now());
                 node.clock.turn();
             }
             Ok(Woken::Resumed) => {}
