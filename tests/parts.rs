@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::exchange::{Exchange, FIRST_USER, SYMBOL, limit, number};
-use support::http::{Client, connect, read_answer};
-use support::raw::request;
+use support::http::Client;
+use support::raw::{Raw, request};
 use support::server::Options;
 use support::websocket::Socket;
 use support::{LIMIT, wait_for};
@@ -165,23 +165,21 @@ fn orders_that_come_within_the_wait_share_a_write() {
     // Between two of them a write that waits for nobody is long over.
     const APART: Duration = Duration::from_millis(5);
     let exchange = with(1, 1, &["--gather-us", "100000"]);
-    let order = limit("BUY", "1", "1", "");
-    let text = request("POST", "/api/v1/create_order", &format!("X-User-ID: {ALICE}\r\n"), &order);
+    let order = request("POST", "/api/v1/create_order", "", &limit("BUY", "1", "1", ""));
     let mut rounds = 0;
     // On a machine that stops for longer than the wait they may not come together: another round then.
     wait_for("four orders to share a write", LIMIT, || {
         rounds += 1;
         let before = Metrics::read(&exchange).count(COMMIT, "");
-        let mut streams: Vec<_> = (0..TOGETHER)
-            .map(|_| {
-                let mut stream = connect(exchange.server.port).expect("a connection");
-                std::io::Write::write_all(&mut stream, text.as_ref()).expect("sent");
-                std::thread::sleep(APART);
-                stream
-            })
-            .collect();
-        for stream in &mut streams {
-            let answer = read_answer(stream, &mut Vec::new(), false).expect("an answer");
+        let place = |_| {
+            let mut raw = Raw::open(exchange.server.port);
+            raw.send(&order);
+            std::thread::sleep(APART);
+            raw
+        };
+        let mut users: Vec<Raw> = (0..TOGETHER).map(place).collect();
+        for raw in &mut users {
+            let answer = raw.answer();
             assert_eq!(answer.status, 202, "{answer}");
         }
         let commits = Metrics::read(&exchange).count(COMMIT, "") - before;
