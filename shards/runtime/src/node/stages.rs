@@ -4,7 +4,7 @@
 //! for a request that is alone each part begins where the one before ends. See [`telemetry::Part`].
 
 use std::cell::{Cell, RefMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use journal::Lsn;
 use money::ShardId;
@@ -34,11 +34,50 @@ impl Stages {
         Stages { taken: Cell::new(last), ..Stages::default() }
     }
 
+    /// Something is about to be applied: since when its record waits, if it becomes the oldest one.
+    fn applying(&self) -> Instant {
+        self.gathering_since.get().unwrap_or_else(Instant::now)
+    }
+
+    /// It is applied, and `last` the last record now. Not everything that is applied is a record.
+    fn applied(&self, since: Instant, last: Lsn) {
+        if last > self.taken.get() {
+            self.gathering_since.set(Some(since));
+        }
+    }
+
+    /// A batch that ends with `taken` has been taken of what goes up to `last`: how long it gathered.
+    fn batch_taken(&self, taken: Lsn, last: Lsn, at: Instant) -> Option<Duration> {
+        self.taken.set(taken);
+        let since = self.gathering_since.get()?;
+        // What found no room in the batch came later; how much later is not known.
+        self.gathering_since.set((last > taken).then_some(since));
+        Some(at.saturating_duration_since(since))
+    }
+
+    fn batch_durable(&self, at: Instant) {
+        if self.durable_since.get().is_none() {
+            self.durable_since.set(Some(at));
+        }
+    }
+
+    /// Something is being let go: how long it waited for this turn, if it waited for a batch.
+    fn letting_go(&self) -> Option<Duration> {
+        let since = self.durable_since.take()?;
+        Some(self.turn_at().saturating_duration_since(since))
+    }
+
     /// The time of this turn, read at most once in it.
     fn turn_at(&self) -> Instant {
         let at = self.turn_at.get().unwrap_or_else(Instant::now);
         self.turn_at.set(Some(at));
         at
+    }
+
+    /// The next turn has a time of its own; what was durable has been let go, if anything waited for it.
+    fn end_turn(&self) {
+        self.turn_at.set(None);
+        self.durable_since.set(None);
     }
 }
 
@@ -48,13 +87,10 @@ impl Node {
         &self,
         apply: impl FnOnce(&mut Shard<DirectDisk>, u64) -> Result<(), ShardError>,
     ) -> Result<(), ShardError> {
-        let since = self.stages.gathering_since.get().unwrap_or_else(Instant::now);
+        let since = self.stages.applying();
         let mut shard = self.shard.borrow_mut();
         let result = apply(&mut shard, self.clock.now_ms());
-        // Not everything that is applied is a record.
-        if shard.journal().last() > self.stages.taken.get() {
-            self.stages.gathering_since.set(Some(since));
-        }
+        self.stages.applied(since, shard.journal().last());
         result
     }
 
@@ -64,27 +100,21 @@ impl Node {
     }
 
     /// A batch that ends with this record goes to the disk at this moment.
-    pub(super) fn batch_taken(&self, last: Lsn, at: Instant) {
-        self.stages.taken.set(last);
-        let Some(since) = self.stages.gathering_since.take() else { return };
-        self.metrics.part_ended(Part::Gather, at.saturating_duration_since(since));
-        if self.shard.borrow().journal().last() > last {
-            // What found no room in the batch came later; how much later is not known.
-            self.stages.gathering_since.set(Some(since));
+    pub(super) fn batch_taken(&self, taken: Lsn, at: Instant) {
+        let last = self.shard.borrow().journal().last();
+        if let Some(time) = self.stages.batch_taken(taken, last, at) {
+            self.metrics.part_ended(Part::Gather, time);
         }
     }
 
     /// A batch has become durable.
     pub(super) fn batch_durable(&self, at: Instant) {
-        if self.stages.durable_since.get().is_none() {
-            self.stages.durable_since.set(Some(at));
-        }
+        self.stages.batch_durable(at);
     }
 
     /// Something that waited for the disk is being let go.
     pub(super) fn letting_go(&self) {
-        if let Some(since) = self.stages.durable_since.take() {
-            let time = self.stages.turn_at().saturating_duration_since(since);
+        if let Some(time) = self.stages.letting_go() {
             self.metrics.part_ended(Part::Release, time);
         }
     }
@@ -111,8 +141,52 @@ impl Node {
         self.metrics.part_ended(Part::Write, self.stages.turn_at().elapsed());
     }
 
-    /// A turn ends: the next one has a time of its own.
+    /// A turn ends.
     pub(super) fn end_stages_of_turn(&self) {
-        self.stages.turn_at.set(None);
+        self.stages.end_turn();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_batch_has_gathered_since_its_oldest_record_and_not_since_what_was_refused_before() {
+        let (stages, start) = (Stages::new(Lsn(7)), Instant::now());
+        stages.applied(start, Lsn(7));
+        assert_eq!(stages.gathering_since.get(), None, "refused: no record");
+        stages.applied(start + MS, Lsn(8));
+        assert_eq!(stages.applying(), start + MS, "the second one joins the first");
+        stages.applied(stages.applying(), Lsn(9));
+        assert_eq!(stages.batch_taken(Lsn(9), Lsn(9), start + 3 * MS), Some(2 * MS));
+        assert_eq!(stages.gathering_since.get(), None);
+        assert_eq!(stages.batch_taken(Lsn(9), Lsn(9), start + 4 * MS), None);
+    }
+
+    #[test]
+    fn what_found_no_room_in_a_batch_goes_on_gathering() {
+        let (stages, start) = (Stages::new(Lsn(0)), Instant::now());
+        stages.applied(start, Lsn(1));
+        stages.applied(start, Lsn(2));
+        assert_eq!(stages.batch_taken(Lsn(1), Lsn(2), start + MS), Some(MS));
+        assert_eq!(stages.batch_taken(Lsn(2), Lsn(2), start + 2 * MS), Some(2 * MS));
+        assert_eq!(stages.gathering_since.get(), None);
+    }
+
+    #[test]
+    fn a_batch_that_nobody_waits_for_is_no_wait_of_the_next_one() {
+        let (stages, start) = (Stages::new(Lsn(0)), Instant::now() - 50 * MS);
+        stages.batch_durable(start);
+        stages.end_turn();
+        assert_eq!(stages.letting_go(), None);
+        let later = start + 20 * MS;
+        stages.batch_durable(later);
+        stages.batch_durable(later + MS);
+        let waited = stages.letting_go().expect("the first of both waits");
+        assert_eq!(stages.turn_at() - waited, later);
+        assert_eq!(stages.letting_go(), None, "told once");
     }
 }
