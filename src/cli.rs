@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use money::UserId;
+use runtime::disk::Durability;
 use serde::Deserialize;
 
 use crate::admin::AdminCommand;
@@ -133,6 +134,13 @@ pub struct ServeArguments {
     /// How long an idle shard looks for work before it sleeps, in µs [default: 0]
     #[arg(long, env = "RINGBOOK_SPIN_US", value_name = "MICROSECONDS")]
     pub spin_us: Option<u64>,
+    /// How long a record of the journal waits for others, so that the disk writes less often, in µs; 0:
+    /// only while another write is under way [default: 0]
+    #[arg(long, env = "RINGBOOK_GATHER_US", value_name = "MICROSECONDS")]
+    pub gather_us: Option<u64>,
+    /// What makes a write of the journal durable [default: dsync]
+    #[arg(long, env = "RINGBOOK_DURABILITY", value_enum, value_name = "HOW")]
+    pub durability: Option<DurabilityChoice>,
     /// Length of a journal segment, in MiB [default: 64]
     #[arg(long, env = "RINGBOOK_SEGMENT_MIB", value_name = "MIB")]
     pub segment_mib: Option<u64>,
@@ -207,6 +215,25 @@ pub enum Segments {
     Keep,
     /// They go to the archive.
     Archive,
+}
+
+/// What makes a write of the journal durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DurabilityChoice {
+    /// The write itself: the file is opened with O_DSYNC.
+    Dsync,
+    /// An fdatasync behind it.
+    Fdatasync,
+}
+
+impl From<DurabilityChoice> for Durability {
+    fn from(choice: DurabilityChoice) -> Durability {
+        match choice {
+            DurabilityChoice::Dsync => Durability::EachWrite,
+            DurabilityChoice::Fdatasync => Durability::Sync,
+        }
+    }
 }
 
 /// How logs are written.

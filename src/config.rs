@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use engine::Command;
-use runtime::NodeConfig;
 use runtime::cores::CoreList;
+use runtime::disk::Durability;
+use runtime::{MAX_GATHER, NodeConfig};
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::audit::{self, AuditTable};
 use crate::auth::{self, AuthArguments, Mode, Variables};
 use crate::bootstrap::{self, AssetTable, Beginning, SymbolTable, UserTable};
-use crate::cli::{LogFormat, ServeArguments};
+use crate::cli::{DurabilityChoice, LogFormat, ServeArguments};
 use crate::limits::{self, LimitArguments};
 use crate::retention::{self, RetentionTable};
 use crate::tls::{self, TlsTable};
@@ -47,6 +48,8 @@ struct File {
     metrics_from: Option<String>,
     shard_ports: Option<bool>,
     spin_us: Option<u64>,
+    gather_us: Option<u64>,
+    durability: Option<DurabilityChoice>,
     segment_mib: Option<u64>,
     empty: Option<bool>,
     snapshot_every_mib: Option<u64>,
@@ -110,6 +113,8 @@ fn combine(flags: ServeArguments, file: File, variables: &Variables) -> Result<S
     let is_development = auth.is_development;
     let spin_us = flags.spin_us.or(file.spin_us).unwrap_or(0);
     ensure!(spin_us <= MAX_SPIN_US, "spin_us: {spin_us} must be at most {MAX_SPIN_US}");
+    let gather = gather(flags.gather_us.or(file.gather_us).unwrap_or(0))?;
+    let durability = flags.durability.or(file.durability).map(Durability::from);
     let segment_bytes = match flags.segment_mib.or(file.segment_mib) {
         Some(mib) => segment_bytes(mib)?,
         None => defaults.segment_bytes,
@@ -140,6 +145,8 @@ fn combine(flags: ServeArguments, file: File, variables: &Variables) -> Result<S
         audit,
         shard_ports: flags.shard_ports.or(file.shard_ports).unwrap_or(false),
         spin: spin(spin_us),
+        gather,
+        durability: durability.unwrap_or(defaults.durability),
         segment_bytes,
         snapshots,
         static_dir: flags.static_dir.or(file.static_dir),
@@ -163,6 +170,12 @@ pub fn cores(text: &str) -> Result<CoreList> {
 /// Zero is no spinning at all.
 pub fn spin(us: u64) -> Option<Duration> {
     (us > 0).then(|| Duration::from_micros(us))
+}
+
+fn gather(us: u64) -> Result<Duration> {
+    let (time, most) = (Duration::from_micros(us), MAX_GATHER.as_micros());
+    ensure!(time <= MAX_GATHER, "gather_us: {us} must be at most {most}");
+    Ok(time)
 }
 
 fn segment_bytes(mib: u64) -> Result<u64> {
@@ -210,6 +223,9 @@ mod tests {
             ("shards = 0", "shards"),
             ("cores = \"3-1\"", "cores"),
             ("spin_us = 2000000", "spin_us"),
+            ("gather_us = 100001", "gather_us"),
+            ("gather_us = -1", "gather_us"),
+            ("durability = \"fsync\"", "durability"),
             ("segment_mib = 0", "segment_mib"),
             ("snapshot_every_mib = 99999999999", "snapshot_every_mib"),
             ("[retention]\nsnapshots = 0", "retention.snapshots"),
@@ -239,6 +255,15 @@ mod tests {
         let node = combine(flags, file, &Variables::default()).unwrap().node;
         assert_eq!((node.port, node.shards), (9_001, Some(3)));
         assert_eq!(node.data, PathBuf::from("./data"));
+    }
+
+    #[test]
+    fn nothing_waits_for_more_records_and_each_write_is_durable_unless_told_otherwise() {
+        let node = parse("").unwrap().node;
+        assert_eq!((node.gather, node.durability), (Duration::ZERO, Durability::EachWrite));
+        let node = parse("gather_us = 100000\ndurability = \"fdatasync\"").unwrap().node;
+        assert_eq!((node.gather, node.durability), (MAX_GATHER, Durability::Sync));
+        assert_eq!(parse("durability = \"dsync\"").unwrap().node.durability, Durability::EachWrite);
     }
 
     #[test]

@@ -137,6 +137,17 @@ fn what_was_acknowledged_under_load_survives_kills() {
     }
 }
 
+#[test]
+fn what_waited_for_more_records_survives_kills_when_it_was_acknowledged() {
+    let seed = seed(SEED_VARIABLE, "crash");
+    for (shards, durability) in [(1, "fdatasync"), (2, "dsync")] {
+        let arguments = ["--gather-us", "3000", "--durability", durability];
+        let arguments = arguments.map(str::to_owned).to_vec();
+        let settings = Settings { arguments, ..settings(&[shards], 4, 12, seed) };
+        println!("{shards} shards, {durability}: {}", kills::run(settings));
+    }
+}
+
 /// A number of the environment.
 fn variable(name: &str, default: u64) -> u64 {
     let given = std::env::var(name).ok();

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod document;
+mod histogram;
 mod machine;
 mod own;
 mod parts;

@@ -290,6 +290,11 @@ impl<D: Disk> Journal<D> {
         self.gathered.len() < MAX_GATHERED_BATCHES
     }
 
+    /// Whether a batch has gathered that takes no further record: to wait for more would gain nothing.
+    pub fn has_full_batch(&self) -> bool {
+        self.gathered.len() > 1
+    }
+
     /// Whether the disk was full when the next segment was last tried.
     pub fn no_space(&self) -> bool {
         self.no_space

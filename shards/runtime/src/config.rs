@@ -19,6 +19,10 @@ use crate::registry::ConnectionLimits;
 use crate::snapshots::SnapshotPolicy;
 use crate::tls::{TlsError, TlsFiles};
 
+/// The longest that a record may be made to wait for others. An order whose user and symbol are on
+/// different shards waits so up to three times.
+pub const MAX_GATHER: Duration = Duration::from_millis(100);
+
 /// How callers say who they are.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
@@ -73,6 +77,8 @@ pub struct NodeConfig {
     pub snapshots: SnapshotPolicy,
     /// How written bytes become durable.
     pub durability: Durability,
+    /// How long a record waits for others before they are written together, at most [`MAX_GATHER`].
+    pub gather: Duration,
     /// Whether a data directory in memory (tmpfs) will do.
     pub allow_memory: bool,
     /// Files to serve at paths that are not the server's own; `None`: none.
@@ -103,6 +109,7 @@ impl Default for NodeConfig {
             segment_bytes: journal::SEGMENT_BYTES,
             snapshots: SnapshotPolicy::default(),
             durability: Durability::default(),
+            gather: Duration::ZERO,
             allow_memory: false,
             static_dir: None,
             connections: ConnectionLimits::default(),

@@ -57,7 +57,7 @@ mod snapshots;
 mod throttle;
 
 pub use audit::{Hours, Retention, TrailConfig};
-pub use config::{AuthConfig, NodeConfig, Ready, RunError};
+pub use config::{AuthConfig, MAX_GATHER, NodeConfig, Ready, RunError};
 pub use files::FilesError;
 pub use layout::{Layout, LayoutError};
 pub use node::client::{Client, Driver};

@@ -23,7 +23,7 @@ use money::{SHARD_BITS, ShardId};
 use shard::{Request, Shard};
 
 use crate::clock::CoarseClock;
-use crate::config::{AuthConfig, NodeConfig, Ready, RunError};
+use crate::config::{AuthConfig, MAX_GATHER, NodeConfig, Ready, RunError};
 use crate::cores::ShardPlacement;
 use crate::descriptors;
 use crate::disk::{DirectDisk, DirectDiskConfig};
@@ -81,6 +81,7 @@ struct Start {
     throttle: Arc<Throttle>,
     passwords: Arc<Passwords>,
     trail: Option<Trail>,
+    gather: Duration,
     ports: Ports,
     listeners: Vec<Reserved>,
     /// Only on shard 0.
@@ -299,6 +300,7 @@ fn starts(
             throttle: throttle.clone(),
             passwords: passwords.clone(),
             trail: trail.clone(),
+            gather: config.gather.min(MAX_GATHER),
             ports: ports.clone(),
             listeners,
             bootstrap: bootstrap.take(),
@@ -431,6 +433,7 @@ async fn try_run_shard(start: Start, mesh: Mesh<Parcel>) -> Result<(), String> {
         throttle: start.throttle,
         passwords: start.passwords,
         trail: start.trail,
+        gather: start.gather,
     });
     handshake(&node, shards).await?;
     let newest_ms = node.shard.borrow().engine().now_ms();

@@ -13,8 +13,11 @@ pub const DURATION_BOUNDS_NS: &[u64] = &[
     100_000,
     150_000,
     200_000,
+    250_000,
     300_000,
+    400_000,
     500_000,
+    700_000,
     1_000_000,
     2_000_000,
     5_000_000,
@@ -26,6 +29,39 @@ pub const DURATION_BOUNDS_NS: &[u64] = &[
     1_000_000_000,
     5_000_000_000,
 ];
+/// Upper bounds of the buckets of the parts of a request's time, in nanoseconds: those on the processor
+/// are far below a commit.
+pub const PART_BOUNDS_NS: &[u64] = &[
+    500,
+    1_000,
+    2_000,
+    3_000,
+    5_000,
+    7_500,
+    10_000,
+    15_000,
+    20_000,
+    30_000,
+    50_000,
+    75_000,
+    100_000,
+    150_000,
+    200_000,
+    250_000,
+    300_000,
+    400_000,
+    500_000,
+    700_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+];
 /// Upper bounds of the buckets of the records in a batch.
 pub const BATCH_RECORDS_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096];
 /// Upper bounds of the buckets of the bytes in a batch: whole blocks, up to the longest batch.
@@ -34,6 +70,8 @@ pub const BATCH_BYTES_BOUNDS: &[u64] =
 
 /// Durations below this are not told apart, in nanoseconds.
 const SHORTEST_NS: u64 = 1_000;
+/// Parts below this are not told apart, in nanoseconds.
+const SHORTEST_PART_NS: u64 = 8;
 /// Longer durations count as this, in nanoseconds.
 const LONGEST_NS: u64 = 60_000_000_000;
 /// Larger counts count as this.
@@ -61,6 +99,10 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub fn durations() -> Recorder {
         Recorder::new(Unit::Nanoseconds, SHORTEST_NS, LONGEST_NS, DURATION_BOUNDS_NS)
+    }
+
+    pub fn parts() -> Recorder {
+        Recorder::new(Unit::Nanoseconds, SHORTEST_PART_NS, LONGEST_NS, PART_BOUNDS_NS)
     }
 
     pub fn counts(bounds: &'static [u64]) -> Recorder {
@@ -128,7 +170,8 @@ mod tests {
     fn a_value_on_a_bound_is_counted_at_that_bound_and_not_at_the_one_before() {
         let bytes = Recorder::counts(BATCH_BYTES_BOUNDS);
         let durations = Recorder::durations();
-        for recorder in [&bytes, &durations] {
+        let parts = Recorder::parts();
+        for recorder in [&bytes, &durations, &parts] {
             recorder.bounds.iter().for_each(|bound| recorder.record(*bound));
             let expected: Vec<u64> = (1..=recorder.bounds.len() as u64).collect();
             assert_eq!(recorder.buckets().cumulative, expected);

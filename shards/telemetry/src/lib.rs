@@ -11,10 +11,12 @@
 
 mod histogram;
 mod metrics;
+mod part;
 mod render;
 mod snapshot;
 
-pub use histogram::{BATCH_BYTES_BOUNDS, BATCH_RECORDS_BOUNDS, DURATION_BOUNDS_NS};
+pub use histogram::{BATCH_BYTES_BOUNDS, BATCH_RECORDS_BOUNDS, DURATION_BOUNDS_NS, PART_BOUNDS_NS};
 pub use metrics::ShardMetrics;
+pub use part::Part;
 pub use render::{CONTENT_TYPE, render, render_audit};
 pub use snapshot::{AuditKind, AuditTrail, Gauges, Process, Snapshot, State};

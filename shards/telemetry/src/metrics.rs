@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::histogram::{BATCH_BYTES_BOUNDS, BATCH_RECORDS_BOUNDS, Recorder};
+use crate::part::Part;
 use crate::snapshot::{Counters, Gauges, RouteSnapshot, Snapshot};
 
 /// A number that only its own shard writes.
@@ -51,6 +52,8 @@ pub struct ShardMetrics {
     orders_crossed: Count,
     orders_rejected: Count,
     trades: Count,
+    /// In the order of [`Part::ALL`].
+    parts: [Recorder; Part::ALL.len()],
     commit: Recorder,
     batch_records: Recorder,
     batch_bytes: Recorder,
@@ -92,6 +95,7 @@ impl ShardMetrics {
             orders_crossed: Count::default(),
             orders_rejected: Count::default(),
             trades: Count::default(),
+            parts: std::array::from_fn(|_| Recorder::parts()),
             commit: Recorder::durations(),
             batch_records: Recorder::counts(BATCH_RECORDS_BOUNDS),
             batch_bytes: Recorder::counts(BATCH_BYTES_BOUNDS),
@@ -265,6 +269,12 @@ impl ShardMetrics {
         self.batch_bytes.record(bytes);
     }
 
+    /// A part of a request took so long.
+    #[inline]
+    pub fn part_ended(&self, part: Part, time: Duration) {
+        self.parts[part as usize].record_duration(time);
+    }
+
     /// A parcel with so many messages was handed to a peer.
     #[inline]
     pub fn parcel_sent(&self, messages: u64) {
@@ -328,6 +338,7 @@ impl ShardMetrics {
             gauges,
             counters,
             routes: self.routes.iter().filter(used).map(route).collect(),
+            parts: std::array::from_fn(|part| self.parts[part].buckets()),
             commit: self.commit.buckets(),
             batch_records: self.batch_records.buckets(),
             batch_bytes: self.batch_bytes.buckets(),

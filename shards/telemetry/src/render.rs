@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::histogram::{Buckets, Unit};
+use crate::part::Part;
 use crate::snapshot::{AuditKind, AuditTrail, Process, Snapshot, State};
 
 /// The `Content-Type` of the text.
@@ -225,6 +226,7 @@ pub fn render(process: Process, shards: &[(u16, Snapshot)], out: &mut String) {
         }
     }
     text.requests(shards);
+    text.parts(shards);
     text.queue_depths(shards);
     for (name, help, read) in DISTRIBUTIONS {
         text.head(name, "histogram", help);
@@ -347,6 +349,17 @@ impl Text<'_> {
         for (shard, snapshot) in shards {
             for route in &snapshot.routes {
                 self.histogram(name, *shard, &[("route", route.name)], &route.latency);
+            }
+        }
+    }
+
+    fn parts(&mut self, shards: &[(u16, Snapshot)]) {
+        let name = "ringbook_part_seconds";
+        self.head(name, "histogram", "Parts of the time of a request, beside the commit.");
+        for (shard, snapshot) in shards {
+            for (part, label) in Part::ALL {
+                let buckets = &snapshot.parts[part as usize];
+                self.histogram(name, *shard, &[("part", label)], buckets);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What one shard counted, in a form that can go to another thread.
 
 use crate::histogram::Buckets;
+use crate::part::Part;
 
 /// Where a shard stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -137,6 +138,8 @@ pub struct Snapshot {
     pub(crate) counters: Counters,
     /// Only those that were asked for at least once.
     pub(crate) routes: Vec<RouteSnapshot>,
+    /// In the order of [`Part::ALL`].
+    pub(crate) parts: [Buckets; Part::ALL.len()],
     pub(crate) commit: Buckets,
     pub(crate) batch_records: Buckets,
     pub(crate) batch_bytes: Buckets,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use telemetry::{
-    AuditKind, AuditTrail, Gauges, Process, ShardMetrics, Snapshot, State, render, render_audit,
+    AuditKind, AuditTrail, Gauges, Part, Process, ShardMetrics, Snapshot, State, render,
+    render_audit,
 };
 
 const ROUTES: &[&str] = &["POST /api/v1/create_order", "GET /metrics", "never asked for"];
@@ -186,6 +187,9 @@ fn busy(shard: u16) -> (u16, Snapshot) {
     metrics.traded(3);
     metrics.committed(Duration::from_micros(47), 2, 4_096);
     metrics.committed(Duration::from_micros(60), 700, 131_072);
+    metrics.part_ended(Part::Read, Duration::from_nanos(700));
+    metrics.part_ended(Part::Write, Duration::from_micros(6));
+    metrics.part_ended(Part::Write, Duration::from_secs(70));
     metrics.parcel_sent(5);
     metrics.parcel_received(0);
     let gauges = Gauges {
@@ -318,6 +322,25 @@ fn a_latency_lands_between_its_bounds() {
     assert_eq!((bucket("0.000075"), bucket("0.0001")), (0.0, 4.0));
     let labels = [("shard", "0"), ("route", ROUTES[0])];
     assert_eq!(value(&families, name, &format!("{name}_sum"), &labels), 0.00032);
+}
+
+#[test]
+fn a_part_is_counted_under_its_own_name_in_buckets_below_a_microsecond_too() {
+    let families = parse(&text(&[busy(0)])).unwrap();
+    let name = "ringbook_part_seconds";
+    let of = |suffix: &str, part, le: Option<&'static str>| {
+        let labels = [Some(("shard", "0")), Some(("part", part)), le.map(|le| ("le", le))];
+        let labels: Vec<_> = labels.into_iter().flatten().collect();
+        value(&families, name, &format!("{name}_{suffix}"), &labels)
+    };
+    assert_eq!((of("count", "read", None), of("count", "write", None)), (1.0, 2.0));
+    for part in ["gather", "release", "hop"] {
+        assert_eq!(of("count", part, None), 0.0, "{part}");
+    }
+    let read = |le| of("bucket", "read", Some(le));
+    assert_eq!((read("0.0000005"), read("0.000001")), (0.0, 1.0));
+    let write = |le| of("bucket", "write", Some(le));
+    assert_eq!((write("0.000005"), write("0.0000075"), write("1")), (0.0, 1.0, 1.0));
 }
 
 #[test]

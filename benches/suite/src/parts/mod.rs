@@ -1,5 +1,6 @@
 //! One file a part.
 
+mod divided;
 pub mod http;
 pub mod instructions;
 pub mod latency;

@@ -1,29 +1,57 @@
 //! The commit: one batch on its way to the disk while the next one gathers.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
 use super::node::Node;
 
-/// Writes batches, one after the other. Never ends. No timer delays a lone record: it is written as
-/// soon as no other batch is.
+/// Writes batches, one after the other. Never ends. Unless the configuration says otherwise no timer
+/// delays a lone record: it is written as soon as no other batch is.
 pub(crate) async fn commit(node: Rc<Node>) {
     loop {
         node.commit.notified().await;
         loop {
+            wait_for_more(&node).await;
             // Taken in a statement of its own: nothing is borrowed while the disk works.
             let batch = node.shard.borrow_mut().take_batch();
             let Some(batch) = batch else { break };
             let since = Instant::now();
+            node.batch_taken(batch.last_lsn(), since);
             let (records, bytes) = (batch.records(), batch.length_bytes());
             let written = batch.write().await;
             if let Err(error) = node.shard.borrow_mut().written(written) {
                 node.fatal(&error);
             }
-            node.metrics.committed(since.elapsed(), u64::from(records), bytes as u64);
+            let durable = Instant::now();
+            node.metrics.committed(durable - since, u64::from(records), bytes as u64);
+            node.batch_durable(durable);
             // What the batch made durable leaves with the turn, while the next one is written.
             node.turn.notify();
             prepare(&node);
+        }
+    }
+}
+
+/// Lets records join the oldest one until that has waited as long as is configured, or a batch is full.
+/// What has waited behind another batch has waited already.
+async fn wait_for_more(node: &Node) {
+    let Some(since) = node.gathering_since().filter(|_| !node.gather.is_zero()) else { return };
+    let left = node.gather.saturating_sub(since.elapsed());
+    if left.is_zero() {
+        return;
+    }
+    let mut end = pin!(async {
+        glommio::timer::sleep(left).await;
+        true
+    });
+    while !node.shard.borrow().journal().has_full_batch() {
+        let more = async {
+            node.commit.notified().await;
+            false
+        };
+        if futures_lite::future::or(&mut end, more).await {
+            return;
         }
     }
 }

@@ -12,7 +12,7 @@ use gateway::native::ws::{Upgrade, is_unknown_user};
 use gateway::native::{self, Action, Code, Gather, Granting, Respond, ShardReport};
 use gateway::{Entered, Entry, desk};
 use shard::{Output, Request};
-use telemetry::Process;
+use telemetry::{Part, Process};
 
 use super::auditing::word_of;
 use super::guard::{NotAdmitted, rate_of};
@@ -39,7 +39,9 @@ impl Node {
             session.hold_until(slot);
         }
         let note = self.note(&entry, session.peer().ip(), &action);
-        let visit = Visit { session: session.clone(), slot, route, since: Instant::now(), note };
+        let since = Instant::now();
+        self.metrics.part_ended(Part::Read, since.saturating_duration_since(session.read_at()));
+        let visit = Visit { session: session.clone(), slot, route, since, note };
         self.tell_use(&entry.caller);
         let admission = entry.admission.filter(|admission| self.must_be_admitted(admission));
         match admission {
@@ -301,6 +303,9 @@ impl Node {
     pub fn dispatch_released(&self) {
         let mut outputs = std::mem::take(&mut *self.outputs.borrow_mut());
         self.shard.borrow_mut().release(&mut outputs);
+        if !outputs.is_empty() {
+            self.letting_go();
+        }
         for output in outputs.drain(..) {
             self.dispatch(output);
         }
@@ -315,7 +320,7 @@ impl Node {
             }
             Output::Reply(origin, reply) => self.tell(origin, Tell::Reply(reply)),
             Output::Send(to, batch) => {
-                self.parcels.borrow_mut()[to.0 as usize].batches.push(batch);
+                self.parcel_for(to).batches.push(batch);
             }
             Output::Durable(token) => {
                 if let Some(Waiter::Bytes { visit, bytes }) = self.waiting.take(token) {

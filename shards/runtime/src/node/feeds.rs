@@ -183,7 +183,7 @@ impl Node {
     }
 
     pub(super) fn send_news(&self, to: ShardId, news: News) {
-        self.parcels.borrow_mut()[to.0 as usize].news.push(news);
+        self.parcel_for(to).news.push(news);
     }
 
     /// Forgets events that nobody has come back for. Called about once a second.

@@ -36,6 +36,7 @@ mod session;
 pub(crate) mod sessions;
 mod socket;
 mod speaking;
+mod stages;
 mod streaming;
 pub(crate) mod tick;
 mod waiting;

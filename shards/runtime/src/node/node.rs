@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::Trail;
 use engine::{Origin, Query, Refusal, Reply};
@@ -29,6 +30,7 @@ use super::private::Audience;
 use super::room::Room;
 use super::session::Session;
 use super::socket::{Socket, Speech};
+use super::stages::Stages;
 use super::waiting::Waiting;
 use crate::clock::CoarseClock;
 use crate::disk::DirectDisk;
@@ -61,6 +63,7 @@ pub(crate) struct NodeParts {
     pub throttle: Arc<Throttle>,
     pub passwords: Arc<Passwords>,
     pub trail: Option<Trail>,
+    pub gather: Duration,
 }
 
 /// One executor's shard and everything around it.
@@ -72,6 +75,7 @@ pub(crate) struct Node {
     pub waiting: Waiting,
     pub serving: Cell<Serving>,
     pub metrics: ShardMetrics,
+    pub(super) stages: Stages,
     /// What of the engine's own counts is in the metrics already.
     pub(super) counted_orders: Cell<u64>,
     pub(super) counted_crossing: Cell<u64>,
@@ -127,6 +131,8 @@ pub(crate) struct Node {
     pub(super) market: Market,
     /// Connections that are being told why they are refused.
     pub(super) refusals: Cell<usize>,
+    /// How long a record waits for others before it is written.
+    pub(super) gather: Duration,
     leaving: Cell<bool>,
 }
 
@@ -146,9 +152,11 @@ impl Node {
             throttle,
             passwords,
             trail,
+            gather,
         } = parts;
         let (here, placement) = (shard.engine().shard(), shard.engine().placement());
         let parcels = placement.all().map(|_| Parcel::default()).collect();
+        let stages = Stages::new(shard.journal().last());
         Rc::new_cyclic(|me| Node {
             here,
             placement,
@@ -157,6 +165,7 @@ impl Node {
             waiting: Waiting::default(),
             serving: Cell::new(Serving::Recovering),
             metrics: ShardMetrics::new(ROUTES),
+            stages,
             counted_orders: Cell::new(0),
             counted_crossing: Cell::new(0),
             counted_trades: Cell::new(0),
@@ -190,6 +199,7 @@ impl Node {
             audience: Audience::default(),
             market: Market::default(),
             refusals: Cell::new(0),
+            gather,
             leaving: Cell::new(false),
         })
     }
@@ -264,7 +274,7 @@ impl Node {
             self.apply(self.here, token, ask);
         } else {
             self.metrics.hop();
-            self.parcels.borrow_mut()[owner.0 as usize].asks.push((token, ask));
+            self.parcel_for(owner).asks.push((token, ask));
         }
     }
 
@@ -334,9 +344,8 @@ impl Node {
             }
             Ask::Request(Request::Command(command), _) => {
                 self.metrics.command_applied();
-                let now_ms = self.clock.now_ms();
-                let result = self.shard.borrow_mut().command(now_ms, command, Some(origin));
-                self.check(result);
+                let origin = Some(origin);
+                self.check(self.step(|shard, now_ms| shard.command(now_ms, command, origin)));
             }
             Ask::Request(Request::Query(query), _) => {
                 self.metrics.query_applied();
@@ -420,6 +429,7 @@ impl Node {
                 return;
             }
             let Some((from, mut parcel)) = self.inbox.borrow_mut().pop_front() else { return };
+            self.parcel_taken(&mut parcel);
             let mut batches = std::mem::take(&mut parcel.batches).into_iter();
             while let Some(batch) = batches.next() {
                 if !self.shard.borrow().has_room() {
@@ -427,9 +437,7 @@ impl Node {
                     self.inbox.borrow_mut().push_front((from, parcel));
                     return;
                 }
-                let now_ms = self.clock.now_ms();
-                let result = self.shard.borrow_mut().peer(now_ms, batch);
-                self.check(result);
+                self.check(self.step(|shard, now_ms| shard.peer(now_ms, batch)));
             }
             for (token, ask) in parcel.asks {
                 self.apply(from, token, ask);
@@ -453,6 +461,7 @@ impl Node {
         self.end_market_turn();
         self.send_parcels();
         self.flush_sessions();
+        self.end_stages_of_turn();
         if !self.shard.borrow().is_settled() {
             self.commit.notify();
         }
@@ -494,6 +503,7 @@ impl Node {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         for session in dirty.drain(..) {
             session.flush();
+            self.answers_written();
         }
         // Flushing soils nobody, so the list is still empty and its memory can be kept.
         *self.dirty.borrow_mut() = dirty;

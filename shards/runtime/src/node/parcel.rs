@@ -1,5 +1,7 @@
 //! What shards put into the mesh: everything for one peer of one turn, in one parcel.
 
+use std::time::Instant;
+
 use engine::{BookLevel, Event, PeerBatch, Reply, TapeEntry};
 use gateway::middleware::{Admission, Budget};
 use gateway::native::ShardReport;
@@ -93,6 +95,8 @@ pub(crate) enum News {
 /// One turn's worth for one peer.
 #[derive(Debug, Default)]
 pub(crate) struct Parcel {
+    /// When the first thing was put into it; until somebody has taken it.
+    pub since: Option<Instant>,
     /// Sent once, first: the last message of the peer's that is applied here.
     pub greeting: Option<u64>,
     /// Messages of the protocol, durable here.

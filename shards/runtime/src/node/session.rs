@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway::http::{self, Phase, Progress, limits};
 use gateway::native::{self, SessionKind};
@@ -35,6 +35,8 @@ pub(crate) struct Session {
     opening: RefCell<Option<Opening>>,
     /// Since when the connection is where it is, for the limits.
     progress: Cell<Option<(Progress, u64)>>,
+    /// When its last bytes were there.
+    read_at: Cell<Instant>,
 }
 
 impl Session {
@@ -45,12 +47,18 @@ impl Session {
             stalled: Cell::new(false),
             opening: RefCell::new(None),
             progress: Cell::new(None),
+            read_at: Cell::new(Instant::now()),
         }
     }
 
     /// Where it comes from.
     pub fn peer(&self) -> SocketAddr {
         self.outlet.peer()
+    }
+
+    /// When the bytes were there of what is being read.
+    pub fn read_at(&self) -> Instant {
+        self.read_at.get()
     }
 
     /// Gives a request its answer; the next flush sends it.
@@ -182,6 +190,7 @@ pub(super) async fn serve(node: Rc<Node>, mut connection: Connection, ticket: Ti
         }
         match wait(&session, &mut connection).await {
             Ok(Woken::Bytes) => {
+                session.read_at.set(Instant::now());
                 node.clock.turn();
             }
             Ok(Woken::Resumed) => {}

@@ -11,6 +11,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::Bytes;
 use gateway::auth::Caller;
@@ -169,6 +170,8 @@ pub(crate) struct Socket {
     pub opening: Cell<bool>,
     unanswered: Cell<u32>,
     patience: Patience,
+    /// When its last bytes were there.
+    pub read_at: Cell<Instant>,
     /// The reader waits for output to leave.
     stalled: Cell<bool>,
 }
@@ -191,6 +194,7 @@ impl Socket {
             opening: Cell::new(false),
             unanswered: Cell::new(0),
             patience: Patience::default(),
+            read_at: Cell::new(Instant::now()),
             stalled: Cell::new(false),
         }
     }
@@ -365,6 +369,7 @@ pub(crate) async fn serve(
         match wait(&socket, &mut connection).await {
             Ok(Woken::Bytes) => {
                 socket.patience.heard(socket.unanswered.get());
+                socket.read_at.set(Instant::now());
                 node.clock.turn();
             }
             Ok(Woken::Resumed) => {}

@@ -16,6 +16,7 @@ use gateway::rpc;
 use gateway::ws::close_code;
 use identity::Access;
 use shard::Request;
+use telemetry::Part;
 
 use super::auditing::word_of;
 use super::event_log::Missed;
@@ -301,6 +302,7 @@ impl Node {
         self.metrics.request_started();
         socket.message_begun();
         let (socket, since) = (socket.clone(), Instant::now());
+        self.metrics.part_ended(Part::Read, since.saturating_duration_since(socket.read_at.get()));
         let waiter = MessageWaiter { socket, respond, tag, route, since, note };
         let token = self.waiting.insert(Waiter::Message(waiter));
         let admission = Admission::of_message(caller, cost)
