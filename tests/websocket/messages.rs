@@ -111,6 +111,39 @@ fn ids_come_back_as_they_were_given_and_answers_can_overtake() {
     assert!(answered.iter().all(|&times| times == 1), "{answered:?}");
 }
 
+/// Who waits for each answer is read only behind it, and is noticed when it waits no longer.
+#[test]
+fn a_client_that_stops_waiting_for_its_answers_is_read_on() {
+    /// Far more than it takes to be known as a client that waits, or as one that does not.
+    const ONE_BY_ONE: u64 = 60;
+    /// More than may be under way, and longer than one read takes.
+    const AT_ONCE: u64 = 300;
+    for shards in [1, 2] {
+        let exchange = Exchange::open(shards, 1);
+        let mut alice = Socket::user(exchange.server.port, FIRST_USER);
+        let order = |id: String| place(&id, "BUY", "1", "0.0001");
+        for round in 0..3 {
+            for number in 0..ONE_BY_ONE {
+                let answer = alice.ask(&order(format!("{round}-one-{number}")));
+                assert_eq!(answer["type"], "order.place.success", "{answer}");
+            }
+            for number in 0..AT_ONCE {
+                alice.send(&order(format!("{round}-many-{number}")).to_string());
+            }
+            // Is answered at once, and behind all of them.
+            alice.send(r#"{"type":"ping","id":"last"}"#);
+            let (mut answered, mut pongs) = (0, 0);
+            while answered < AT_ONCE || pongs == 0 {
+                match word(&alice.next()["type"]) {
+                    "order.place.success" => answered += 1,
+                    "pong" => pongs += 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn errors_name_what_is_wrong() {
     let exchange = Exchange::open(2, 1);
