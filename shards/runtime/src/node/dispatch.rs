@@ -562,7 +562,7 @@ impl Node {
             write(out);
             status = status_of(&out[start..]);
         });
-        self.metrics.request_ended(route, status, since.elapsed());
+        self.metrics.request_ended(route, status, self.time_since(since));
         if note.is_some() {
             self.audit(note, status, code.unwrap_or_else(|| word_of(status)));
         }

@@ -414,6 +414,7 @@ impl Node {
         loop {
             self.turn.notified().await;
             self.clock.turn();
+            self.begin_stages_of_turn();
             self.take_inbox();
             self.finish_turn();
             // A notice that was given meanwhile is taken without a pause, and the others wait.

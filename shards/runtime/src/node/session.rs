@@ -190,8 +190,9 @@ pub(super) async fn serve(node: Rc<Node>, mut connection: Connection, ticket: Ti
         }
         match wait(&session, &mut connection).await {
             Ok(Woken::Bytes) => {
-                session.read_at.set(Instant::now());
-                node.clock.turn();
+                let at = Instant::now();
+                session.read_at.set(at);
+                node.clock.turn_at(at);
             }
             Ok(Woken::Resumed) => {}
             Ok(Woken::End) => session.http.borrow_mut().end_of_input(),

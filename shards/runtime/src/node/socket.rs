@@ -369,8 +369,9 @@ pub(crate) async fn serve(
         match wait(&socket, &mut connection).await {
             Ok(Woken::Bytes) => {
                 socket.patience.heard(socket.unanswered.get());
-                socket.read_at.set(Instant::now());
-                node.clock.turn();
+                let at = Instant::now();
+                socket.read_at.set(at);
+                node.clock.turn_at(at);
             }
             Ok(Woken::Resumed) => {}
             Ok(Woken::End) => socket.wire.borrow_mut().end_of_input(),

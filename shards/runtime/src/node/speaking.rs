@@ -328,7 +328,7 @@ impl Node {
         });
         socket.message_ended();
         let (_, word, status) = code.parts();
-        self.metrics.request_ended(route, status, since.elapsed());
+        self.metrics.request_ended(route, status, self.time_since(since));
         self.audit(note, status, word);
     }
 
@@ -343,7 +343,7 @@ impl Node {
         self.write_reply(&socket, &respond, &tag, reply);
         socket.message_ended();
         let status = if is_refused { 400 } else { 200 };
-        self.metrics.request_ended(route, status, since.elapsed());
+        self.metrics.request_ended(route, status, self.time_since(since));
         if let Some(note) = note.as_mut() {
             note.learn(reply);
             let shard = self.shard.borrow();

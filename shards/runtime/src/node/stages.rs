@@ -74,6 +74,11 @@ impl Stages {
         at
     }
 
+    /// A turn begins: its time is not that of an answer given before it.
+    fn begin_turn(&self) {
+        self.turn_at.set(None);
+    }
+
     /// The next turn has a time of its own; what was durable has been let go, if anything waited for it.
     fn end_turn(&self) {
         self.turn_at.set(None);
@@ -136,9 +141,21 @@ impl Node {
         }
     }
 
+    /// How long ago a request came, as of this turn: what is answered in one turn has one time.
+    pub(super) fn time_since(&self, since: Instant) -> Duration {
+        let at = self.stages.turn_at();
+        // What is answered at once has come in this turn.
+        if at >= since { at.duration_since(since) } else { since.elapsed() }
+    }
+
     /// The answers of a connection have been handed to the kernel, as far as it takes them.
     pub(super) fn answers_written(&self) {
         self.metrics.part_ended(Part::Write, self.stages.turn_at().elapsed());
+    }
+
+    /// A turn begins.
+    pub(super) fn begin_stages_of_turn(&self) {
+        self.stages.begin_turn();
     }
 
     /// A turn ends.
