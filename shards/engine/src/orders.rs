@@ -276,6 +276,12 @@ impl Orders {
         self.by_id.expect(self.id_hasher.hash(id));
     }
 
+    /// Has what will soon be asked about a `cid` fetched.
+    #[inline]
+    pub fn expect_cid(&self, account: Account, cid: &Cid) {
+        self.by_cid.expect(self.cid_hash(account, cid));
+    }
+
     /// Has an order and its neighbours' places fetched: it is about to change.
     #[inline]
     pub fn expect_change(&self, slot: OrderSlot) {

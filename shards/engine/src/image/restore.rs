@@ -94,6 +94,8 @@ pub enum ImageError {
 /// Most of anything that room is made for beforehand: growing takes time, a wrong number must not take
 /// all memory.
 const MAX_RESERVED: u64 = 1 << 21;
+/// How many orders ahead the memory is fetched that an order will take.
+const FETCHED_AHEAD: usize = 8;
 
 /// An engine that is being restored, piece by piece.
 pub struct Restore {
@@ -161,10 +163,8 @@ impl Restore {
                     }
                 }
             }
-            Piece::Open(orders) => {
-                orders.iter().try_for_each(|order| self.order(order, true))?;
-            }
-            Piece::Ended(orders) => orders.iter().try_for_each(|order| self.order(order, false))?,
+            Piece::Open(orders) => self.orders(&orders, true)?,
+            Piece::Ended(orders) => self.orders(&orders, false)?,
             Piece::Market(market) => self.market(market)?,
             Piece::Resting(side, orders) => self.resting(side, &orders)?,
             Piece::Tape(entries) => {
@@ -326,6 +326,20 @@ impl Restore {
         if self.engine.orders.restore(order) { Ok(()) } else { Err(wrong) }
     }
 
+    fn orders(&mut self, orders: &[OrderImage], is_open: bool) -> Result<(), ImageError> {
+        for (at, order) in orders.iter().enumerate() {
+            if let Some(ahead) = orders.get(at + FETCHED_AHEAD) {
+                self.engine.orders.expect(ahead.id);
+                let account = self.engine.ledger.account(ahead.user);
+                if let Some((account, cid)) = account.zip(ahead.cid) {
+                    self.engine.orders.expect_cid(account, &cid);
+                }
+            }
+            self.order(order, is_open)?;
+        }
+        Ok(())
+    }
+
     fn market(&mut self, image: MarketImage) -> Result<(), ImageError> {
         let MarketImage { symbol, last_trade, last_update } = image;
         let market = self.engine.market_mut(symbol).ok_or(ImageError::Symbol(symbol))?;
@@ -342,7 +356,10 @@ impl Restore {
 
     fn resting(&mut self, side: Side, orders: &[RestingImage]) -> Result<(), ImageError> {
         let market = self.open_market("resting orders")?;
-        for order in orders {
+        for (at, order) in orders.iter().enumerate() {
+            if let Some(ahead) = orders.get(at + FETCHED_AHEAD) {
+                market.book.expect(ahead.id);
+            }
             market.book.restore(&Taker {
                 id: order.id,
                 user: order.user,
