@@ -38,7 +38,7 @@ const CONNECTIONS: usize = 64;
 const ORDERS: usize = 600;
 const QUICK_ORDERS: usize = 100;
 const ROUNDS: usize = 7;
-const QUICK_ROUNDS: usize = 2;
+const QUICK_ROUNDS: usize = 1;
 const WRK_FLAGS: &str =
     "serve --shards 1 --cores 0; wrk -t1 -c64 -d3s on core 1, requests signed before";
 /// What HMAC is to reach of the bare server under wrk, in requests per second and in processor time.
