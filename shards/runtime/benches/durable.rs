@@ -28,7 +28,7 @@ use suite::{Better, Figure, write_figures};
 
 const SETS: [&str; 3] = ["lobster-aapl", "cme-es", "zxi-1m3-cancel"];
 const ROUNDS: usize = 7;
-const QUICK_ROUNDS: usize = 2;
+const QUICK_ROUNDS: usize = 1;
 /// Commands under way at most: what a disk that takes some milliseconds for a batch can keep busy.
 const WINDOW: usize = 32_768;
 /// Commands handed over before others have their turn.
