@@ -452,10 +452,6 @@ impl Orders {
             self.by_cid.expect(hash);
         }
         prefetch(&self.neighbours[next.slot as usize]);
-        // By now that of the one before is here, and this one's newer neighbour is its own.
-        if let Some(after) = self.ended.get(1) {
-            prefetch(&self.neighbours[after.slot as usize]);
-        }
     }
 
     fn forget(&mut self, Ended { id, slot, cid_hash }: Ended) {

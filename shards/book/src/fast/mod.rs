@@ -126,7 +126,7 @@ impl FastBook {
     /// Has what the next new order will take fetched. Changes nothing.
     #[inline]
     pub fn expect_new(&self, id: OrderId) {
-        self.index.expect(id);
+        self.expect(id);
         self.orders.expect_new();
     }
 
